@@ -1,0 +1,189 @@
+//! Incidents: destructive records of one session and its children that belong together.
+use super::{Actor, EventId, Hash, ResourceKey, Scope, SessionId, Timestamp, actor::Verdict, key::checked_text};
+use serde::{Deserialize, Serialize, de::Error as _};
+use std::{fmt, str::FromStr};
+
+use super::key::NotAKey;
+checked_text!(
+    /// `inc-` and eight hexadecimal digits, from the first record that opened it.
+    IncidentId, "an incident", "`inc-` and eight hexadecimal digits", |s| {
+        s.strip_prefix("inc-").is_some_and(|h| h.len() == 8 && h.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+);
+impl IncidentId {
+    pub fn of(event: &EventId) -> Self {
+        let hash = Hash::of_bytes(event.0.as_bytes());
+        Self(format!("inc-{}", &hash.as_str()[..8]))
+    }
+}
+
+/// Where an incident stands. Part of the JSON contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentState {
+    /// Seen; no plan yet.
+    Open,
+    /// A plan exists; nothing waits for anybody.
+    Planned,
+    AwaitingApproval,
+    Restoring,
+    Restored,
+    PartlyRestored,
+    Rejected,
+    /// Policy says to report only.
+    Observed,
+}
+impl fmt::Display for IncidentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Open => "open",
+            Self::Planned => "planned",
+            Self::AwaitingApproval => "awaiting-approval",
+            Self::Restoring => "restoring",
+            Self::Restored => "restored",
+            Self::PartlyRestored => "partly-restored",
+            Self::Rejected => "rejected",
+            Self::Observed => "observed",
+        })
+    }
+}
+
+/// What a call does to what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    Delete,
+    Detach,
+    Modify,
+    Stop,
+    Data,
+    /// Makes something, or adds to something that exists: no loss, shown beside what was lost.
+    Add,
+}
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Delete => "delete",
+            Self::Detach => "detach",
+            Self::Modify => "modify",
+            Self::Stop => "stop",
+            Self::Data => "data",
+            Self::Add => "add",
+        })
+    }
+}
+
+/// A thing that a record names: a resource whose kind is known, or the words of the record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    Resource(ResourceKey),
+    /// An id, name or ARN that only the store can resolve (`rtbassoc-…`), or whose kind we do not restore.
+    Named {
+        kind: Option<super::KindName>,
+        name: String,
+    },
+}
+
+/// One call of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    pub event: EventId,
+    pub time: Timestamp,
+    pub session: SessionId,
+    pub scope: Scope,
+    pub source: String,
+    pub name: String,
+    pub class: Class,
+    pub targets: Vec<Target>,
+    /// The call failed or was a dry run: it destroyed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+impl Act {
+    /// It took effect and took something away.
+    pub fn destroyed(&self) -> bool {
+        self.error.is_none() && self.class != Class::Add
+    }
+}
+
+/// Something that was lost, or made instead.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Touched {
+    pub resource: ResourceKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A session of an incident, with why it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Involved {
+    pub session: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SessionId>,
+    pub actor: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// One incident. The JSON contract of `rollbackd incidents --output json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    pub id: IncidentId,
+    pub state: IncidentState,
+    /// The agent at the root of the lineage.
+    pub actor: Actor,
+    /// The root session first, then its children.
+    pub sessions: Vec<Involved>,
+    /// In order of time: destructive calls, failed ones, and what was added.
+    pub acts: Vec<Act>,
+    /// First and last destructive record.
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// No more records are expected: the quiet time has passed.
+    pub closed: bool,
+    /// What is gone, by name; filled from the store.
+    #[serde(default)]
+    pub lost: Vec<Touched>,
+    /// What survived but was changed.
+    #[serde(default)]
+    pub changed: Vec<Touched>,
+    /// What the agent made meanwhile.
+    #[serde(default)]
+    pub made: Vec<Touched>,
+    /// Targets that no snapshot knows or no kind can restore, in the record's words.
+    #[serde(default)]
+    pub beyond: Vec<String>,
+    /// The newest plan for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Hash>,
+    /// The newest restore of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<String>,
+    /// What went wrong last (planning, starting), for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+impl Incident {
+    /// Whether a session took part.
+    pub fn involves(&self, session: &SessionId) -> bool {
+        self.sessions.iter().any(|s| s.session == *session)
+    }
+    /// Acts that took effect and took something away.
+    pub fn losses(&self) -> impl Iterator<Item = &Act> {
+        self.acts.iter().filter(|a| a.destroyed())
+    }
+    /// Resources that a successful call of the incident named, with the first time it did.
+    pub fn touched(&self) -> std::collections::BTreeMap<&ResourceKey, Timestamp> {
+        let mut out = std::collections::BTreeMap::new();
+        for act in self.acts.iter().filter(|a| a.error.is_none()) {
+            for target in &act.targets {
+                if let Target::Resource(key) = target {
+                    let first = out.entry(key).or_insert(act.time);
+                    *first = (*first).min(act.time);
+                }
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,19 @@
+//! The words of rollbackd as types: resources, versions, records, incidents, instants. Pure: no clock, no disk, no AWS.
+pub mod actor;
+pub mod canon;
+pub mod incident;
+pub mod key;
+pub mod limits;
+pub mod point;
+pub mod record;
+pub mod reference;
+pub mod version;
+
+pub use actor::{Actor, SessionId};
+pub use canon::{Hash, canonical};
+pub use incident::{Incident, IncidentId, IncidentState};
+pub use jiff::Timestamp;
+pub use key::{AccountId, KindName, Partition, Region, ResourceKey, Scope};
+pub use point::{At, PointName};
+pub use record::{EventId, Record};
+pub use version::{Alias, Cause, State, Version};

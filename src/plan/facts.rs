@@ -1,0 +1,30 @@
+//! What the planner must know of a kind. The kinds give it; the planner names none of them.
+use serde_json::Value;
+
+/// Where in a restore a kind belongs (aws-facts §2, "Order of a restore"). Within a phase the graph decides; between
+/// phases too: a phase only breaks ties, so that a plan reads in an order that people expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    Identity,
+    Network,
+    Rules,
+    Data,
+    LoadBalancing,
+    Compute,
+}
+
+/// One kind's facts.
+#[derive(Clone, Copy)]
+pub struct Facts {
+    pub kind: &'static str,
+    pub phase: Phase,
+    pub perishable: bool,
+    pub immutable: &'static [&'static str],
+    pub reported: &'static [(&'static str, &'static str)],
+    pub after: &'static [&'static str],
+    pub never_back: &'static [&'static str],
+    pub is_implicit: fn(&Value) -> bool,
+    pub natural_key: fn(&Value) -> Option<String>,
+    /// Writing calls of create (no `now`) or converge, in order.
+    pub calls: fn(Option<&Value>, &Value) -> Vec<&'static str>,
+}
