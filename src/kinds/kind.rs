@@ -5,7 +5,7 @@
 use super::mirror::{Coverage, Inputs, Named, Plain, RowKeys};
 use crate::{
     aws::{Cx, Failure},
-    model::{Alias, canonical},
+    model::Alias,
     plan::facts::{Facts, Phase},
 };
 use futures_util::future::BoxFuture;
@@ -253,10 +253,8 @@ impl<K: Kind> AnyKind for Erased<K> {
         want: &'a Value,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            if canonical(now) == canonical(want) {
-                return Ok(());
-            }
-            K::converge(cx, id, &typed::<K>(now)?, &typed::<K>(want)?).await
+            let (now, want) = (typed::<K>(now)?, typed::<K>(want)?);
+            if now == want { Ok(()) } else { K::converge(cx, id, &now, &want).await }
         })
     }
     fn settled<'a>(&'a self, cx: &'a Cx, id: &'a str) -> BoxFuture<'a, Result<Settled, Failure>> {
