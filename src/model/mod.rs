@@ -1,5 +1,6 @@
 //! The words of rollbackd as types: resources, versions, records, incidents, instants. Pure: no clock, no disk, no AWS.
 pub mod actor;
+pub mod by;
 pub mod canon;
 pub mod incident;
 pub mod key;
@@ -10,6 +11,7 @@ pub mod reference;
 pub mod version;
 
 pub use actor::{Actor, SessionId};
+pub use by::By;
 pub use canon::{Hash, canonical};
 pub use incident::{Incident, IncidentId, IncidentState};
 pub use jiff::Timestamp;
