@@ -10,6 +10,12 @@ use crate::aws::{Class, Cx, Failure};
 use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
+pub mod dhcp_options;
+pub mod egress_only_igw;
+pub mod internet_gateway;
+pub mod subnet;
+pub mod vpc;
+
 crate::tag!(aws_sdk_ec2::types::Tag);
 
 // EC2 boxes a flag when "not given" must differ from false. A spec needs no box.
