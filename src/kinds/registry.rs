@@ -1,8 +1,14 @@
 //! All kinds. Adding one is its file and its line here.
-use super::AnyKind;
+use super::{AnyKind, ec2, kind::Erased};
 use crate::model::KindName;
 
-pub static KINDS: &[&dyn AnyKind] = &[];
+pub static KINDS: &[&dyn AnyKind] = &[
+    &Erased::<ec2::dhcp_options::DhcpOptions>::NEW,
+    &Erased::<ec2::egress_only_igw::EgressOnlyIgw>::NEW,
+    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
+    &Erased::<ec2::subnet::Subnet>::NEW,
+    &Erased::<ec2::vpc::Vpc>::NEW,
+];
 
 /// The kind of that name, if it is one of ours.
 pub fn kind(name: &KindName) -> Option<&'static dyn AnyKind> {
