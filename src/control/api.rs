@@ -2,14 +2,13 @@
 //! `--output json`: members are added, never renamed or removed.
 use crate::{
     model::{
-        At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, Timestamp, Version, audit,
-        sweep::Sweep,
+        At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, Timestamp, Version, audit, sweep::Sweep,
     },
-    plan::{Change, DigestPrefix, Plan, Subject, Verb},
+    plan::{Change, DigestPrefix, Plan},
     restore::{Progress, Receipt, RestoreState},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A resource as people type it: a whole key, or an id, alias or name that only one resource has.
 pub type ResourceText = String;
@@ -38,26 +37,65 @@ pub enum Selector {
 pub enum Request {
     Status,
     /// Sweep now; the label names the sweep's end.
-    Snapshot { label: Option<String> },
-    Snapshots { limit: usize },
-    History { resource: ResourceText },
-    Show { resource: ResourceText, at: Option<At> },
+    Snapshot {
+        label: Option<String>,
+    },
+    Snapshots {
+        limit: usize,
+    },
+    History {
+        resource: ResourceText,
+    },
+    Show {
+        resource: ResourceText,
+        at: Option<At>,
+    },
     /// Everything, or the resources named, between two instants, or an instant and now.
-    Diff { a: Side, b: Side, resources: Vec<ResourceText> },
+    Diff {
+        a: Side,
+        b: Side,
+        resources: Vec<ResourceText>,
+    },
     Incidents,
-    Incident { id: IncidentId },
+    Incident {
+        id: IncidentId,
+    },
     /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten.
-    Plan { selector: Selector, at: Option<At>, overwrite: Vec<ResourceText> },
+    Plan {
+        selector: Selector,
+        at: Option<At>,
+        overwrite: Vec<ResourceText>,
+    },
     /// A stored plan.
-    StoredPlan { digest: DigestPrefix },
+    StoredPlan {
+        digest: DigestPrefix,
+    },
     /// Execute a stored plan; progress is streamed, the answer is the receipt.
-    Restore { digest: DigestPrefix, reason: Option<String> },
-    Resume { restore: Option<String>, reason: Option<String> },
-    Approve { digest: DigestPrefix, reason: Option<String> },
-    Reject { digest: DigestPrefix, reason: Option<String> },
-    Halt { reason: Option<String> },
-    Unhalt { reason: Option<String> },
-    Audit { limit: usize },
+    Restore {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Resume {
+        restore: Option<String>,
+        reason: Option<String>,
+    },
+    Approve {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Reject {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Halt {
+        reason: Option<String>,
+    },
+    Unhalt {
+        reason: Option<String>,
+    },
+    Audit {
+        limit: usize,
+    },
     AuditVerify,
 }
 

@@ -1,5 +1,6 @@
 //! The words of rollbackd as types: resources, versions, records, incidents, instants. Pure: no clock, no disk, no AWS.
 pub mod actor;
+pub mod audit;
 pub mod by;
 pub mod canon;
 pub mod incident;
@@ -8,6 +9,7 @@ pub mod limits;
 pub mod point;
 pub mod record;
 pub mod reference;
+pub mod sweep;
 pub mod version;
 
 pub use actor::{Actor, SessionId};
@@ -18,4 +20,5 @@ pub use jiff::Timestamp;
 pub use key::{AccountId, KindName, Partition, Region, ResourceKey, Scope};
 pub use point::{At, PointName};
 pub use record::{EventId, Record};
+pub use sweep::Sweep;
 pub use version::{Alias, Cause, State, Version};

@@ -3,7 +3,7 @@
 //! A step never fails another that does not need it. A stop (signal, halt, expired credentials) lets running steps end
 //! and starts no more; `resume` goes on from the journal, looking first for what a lost answer may have made (H64).
 use super::{
-    Receipt, Restore, RestoreState,
+    Progress, Receipt, Restore, RestoreState,
     journal::{Entry, Event, Illegal, StepState},
     verify,
 };
@@ -16,7 +16,6 @@ use crate::{
     store::{Batch, Store, StoreError},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,20 +31,6 @@ const VISIBLE_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Between looks at something that is not ready.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(100);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
-
-/// Told while a restore runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    pub step: u32,
-    pub of: u32,
-    pub verb: Verb,
-    pub resource: ResourceKey,
-    pub state: StepState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
 
 /// Why a restore did not start, or did not end.
 #[derive(Debug, thiserror::Error)]

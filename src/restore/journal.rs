@@ -1,7 +1,10 @@
 //! What a restore has done: one entry a step, each change behind a barrier, and the one function that says which change
 //! may follow which.
 use super::Receipt;
-use crate::model::{By, Hash, IncidentId, Timestamp};
+use crate::{
+    model::{By, Hash, IncidentId, ResourceKey, Timestamp},
+    plan::Verb,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,6 +21,20 @@ pub struct Restore {
     pub state: RestoreState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+}
+
+/// Told while a restore runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    pub step: u32,
+    pub of: u32,
+    pub verb: Verb,
+    pub resource: ResourceKey,
+    pub state: StepState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Where a restore stands.
@@ -93,7 +110,9 @@ pub struct Entry {
 
 /// A change of the journal that its rules forbid: a defect, or a journal that was altered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("step {step} is {from}, and {event:?} may not follow that; the journal was altered, or this is a defect: keep the store and report it")]
+#[error(
+    "step {step} is {from}, and {event:?} may not follow that; the journal was altered, or this is a defect: keep the store and report it"
+)]
 pub struct Illegal {
     pub step: u32,
     pub from: StepState,
@@ -150,12 +169,27 @@ mod tests {
     fn only_the_listed_transitions_are_legal() {
         use StepState::*;
         let states = [Pending, Intent, Made, Done, Failed, Blocked, Skipped];
-        let events = [Event::Start, Event::Made("x".into()), Event::Finish, Event::Fail("w".into()), Event::Block("w".into()), Event::Skip("w".into()), Event::Retry];
+        let events = [
+            Event::Start,
+            Event::Made("x".into()),
+            Event::Finish,
+            Event::Fail("w".into()),
+            Event::Block("w".into()),
+            Event::Skip("w".into()),
+            Event::Retry,
+        ];
         let legal: Vec<(StepState, usize, StepState)> = vec![
-            (Pending, 0, Intent), (Pending, 4, Blocked), (Pending, 5, Skipped),
-            (Intent, 0, Intent), (Intent, 1, Made), (Intent, 2, Done), (Intent, 3, Failed),
-            (Made, 2, Done), (Made, 3, Failed),
-            (Failed, 6, Pending), (Blocked, 6, Pending),
+            (Pending, 0, Intent),
+            (Pending, 4, Blocked),
+            (Pending, 5, Skipped),
+            (Intent, 0, Intent),
+            (Intent, 1, Made),
+            (Intent, 2, Done),
+            (Intent, 3, Failed),
+            (Made, 2, Done),
+            (Made, 3, Failed),
+            (Failed, 6, Pending),
+            (Blocked, 6, Pending),
         ];
         for from in states {
             for (i, event) in events.iter().enumerate() {

@@ -69,7 +69,8 @@ pub fn aws_env(credentials: &Credentials, region: &str, endpoint: &str) -> Vec<(
 impl Daemon {
     /// Starts `binary` with these arguments. Of this process's environment it sees only PATH and HOME; `env` is the rest.
     pub fn spawn(binary: &Path, args: &[&str], env: &[(String, String)]) -> Daemon {
-        let inherited = ["PATH", "HOME"].into_iter().filter_map(|name| std::env::var(name).ok().map(|value| (name, value)));
+        let inherited =
+            ["PATH", "HOME"].into_iter().filter_map(|name| std::env::var(name).ok().map(|value| (name, value)));
         let mut child = Command::new(binary)
             .args(args)
             .env_clear()

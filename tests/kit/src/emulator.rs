@@ -61,7 +61,11 @@ impl Emulator {
 
     /// Credentials of a role session in `account`, which need not have been named before.
     pub async fn credentials(&self, account: &str) -> Credentials {
-        let base = Credentials { access_key: "AKIAKITKITKITKITKIT0".into(), secret: "kit".into(), session_token: String::new() };
+        let base = Credentials {
+            access_key: "AKIAKITKITKITKITKIT0".into(),
+            secret: "kit".into(),
+            session_token: String::new(),
+        };
         assume(&base, &self.endpoint(), &format!("arn:aws:iam::{account}:role/kit"), "kit").await
     }
 
@@ -80,8 +84,12 @@ impl Emulator {
 
     /// The calls that `account` has made so far, as (service, operation), in order.
     pub fn calls(&self, account: &str) -> Vec<(String, String)> {
-        let text = get(self.address, &format!("/kit/calls/{account}")).unwrap_or_else(|problem| panic!("the emulator tells its calls: {problem}\n{}", self.log()));
-        text.lines().filter_map(|line| line.split_once(' ')).map(|(service, operation)| (service.to_owned(), operation.to_owned())).collect()
+        let text = get(self.address, &format!("/kit/calls/{account}"))
+            .unwrap_or_else(|problem| panic!("the emulator tells its calls: {problem}\n{}", self.log()));
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(service, operation)| (service.to_owned(), operation.to_owned()))
+            .collect()
     }
 
     /// How often `account` has called `operation`, whatever the service.
@@ -148,7 +156,9 @@ fn start() -> Emulator {
 }
 
 fn try_start(python: &Path, guard: &Path) -> Result<Emulator, String> {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|problem| format!("no free port: {problem}"))?;
+    let address = TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .map_err(|problem| format!("no free port: {problem}"))?;
     let mut child = Command::new(python)
         .arg(guard)
         .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
@@ -218,7 +228,9 @@ fn guard(home: &Path) -> PathBuf {
         let path = folder.join(name);
         if !path.is_file() {
             let fresh = folder.join(format!("{name}.{}", std::process::id()));
-            fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).unwrap_or_else(|problem| panic!("write {}: {problem}", path.display()));
+            fs::write(&fresh, text)
+                .and_then(|()| fs::rename(&fresh, &path))
+                .unwrap_or_else(|problem| panic!("write {}: {problem}", path.display()));
         }
     }
     folder.join("moto_guard.py")
@@ -234,10 +246,15 @@ fn venv(home: &Path) -> PathBuf {
     if ready() {
         return python;
     }
-    let lock = fs::File::create(home.join("venv.lock")).unwrap_or_else(|problem| panic!("create the lock of {}: {problem}", folder.display()));
+    let lock = fs::File::create(home.join("venv.lock"))
+        .unwrap_or_else(|problem| panic!("create the lock of {}: {problem}", folder.display()));
     let deadline = Instant::now() + Duration::from_secs(INSTALL_WAIT_S_MAX);
     while lock.try_lock().is_err() {
-        assert!(Instant::now() < deadline, "another process has been making {} for {INSTALL_WAIT_S_MAX} s", folder.display());
+        assert!(
+            Instant::now() < deadline,
+            "another process has been making {} for {INSTALL_WAIT_S_MAX} s",
+            folder.display()
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     if ready() {
@@ -247,10 +264,13 @@ fn venv(home: &Path) -> PathBuf {
         fs::remove_dir_all(&folder).unwrap_or_else(|problem| panic!("remove {}: {problem}", folder.display()));
     }
     let requirements = home.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).unwrap_or_else(|problem| panic!("write {}: {problem}", requirements.display()));
+    fs::write(&requirements, REQUIREMENTS)
+        .unwrap_or_else(|problem| panic!("write {}: {problem}", requirements.display()));
     let base = std::env::var("KIT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     run(Command::new(base).args(["-m", "venv"]).arg(&folder));
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements));
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(&requirements));
     fs::write(&marker, REQUIREMENTS).unwrap_or_else(|problem| panic!("write {}: {problem}", marker.display()));
     python
 }

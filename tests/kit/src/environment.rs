@@ -9,7 +9,8 @@ use std::time::Duration;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     AttributeBooleanValue, DomainType, Filter, IcmpTypeCode, IpPermission, IpRange, Ipv6Range, NatGatewayState,
-    NewDhcpConfiguration, PortRange, ResourceType, RuleAction, Tag, TagSpecification, UserIdGroupPair, VpcAttributeName,
+    NewDhcpConfiguration, PortRange, ResourceType, RuleAction, Tag, TagSpecification, UserIdGroupPair,
+    VpcAttributeName,
 };
 use serde_json::{Value, json};
 
@@ -190,8 +191,10 @@ impl Environment {
         let nat_a = nat(client, "nat-a", &public_a, &address_a).await;
         let nat_b = nat(client, "nat-b", &public_b, &address_b).await;
         for gateway in [&nat_a, &nat_b] {
-            until("a new NAT gateway is available", SETTLE_WAIT, || nat_is(client, gateway, NatGatewayState::Available))
-                .await;
+            until("a new NAT gateway is available", SETTLE_WAIT, || {
+                nat_is(client, gateway, NatGatewayState::Available)
+            })
+            .await;
         }
 
         let (routes_original, main_association) = main_table(client, &vpc).await;
@@ -199,7 +202,8 @@ impl Environment {
         let routes_private_a = table(client, &vpc, "private-a").await;
         let routes_private_b = table(client, &vpc, "private-b").await;
         let routes_data = table(client, &vpc, "data").await;
-        let default_route = |table: &str| client.create_route().route_table_id(table).destination_cidr_block("0.0.0.0/0");
+        let default_route =
+            |table: &str| client.create_route().route_table_id(table).destination_cidr_block("0.0.0.0/0");
         did!(default_route(&routes_public).gateway_id(&internet_gateway));
         did!(default_route(&routes_private_a).nat_gateway_id(&nat_a));
         did!(default_route(&routes_private_b).nat_gateway_id(&nat_b));
@@ -231,18 +235,26 @@ impl Environment {
             client.authorize_security_group_ingress().group_id(group).ip_permissions(permission)
         };
         let public = ports("tcp", 443, 443).ip_ranges(from_range("0.0.0.0/0", "https from anywhere"));
-        let public = public.ipv6_ranges(Ipv6Range::builder().cidr_ipv6("::/0").description("https from anywhere").build());
+        let public =
+            public.ipv6_ranges(Ipv6Range::builder().cidr_ipv6("::/0").description("https from anywhere").build());
         let rule_tags = TagSpecification::builder().resource_type(ResourceType::SecurityGroupRule);
         let rule_tags = rule_tags.tags(tag("ticket", "NET-101")).build();
         did!(allow(&group_lb, public.build()).tag_specifications(rule_tags));
         did!(allow(&group_app, ports("tcp", 8080, 8080).user_id_group_pairs(from_group(&group_lb, "from lb")).build()));
-        did!(allow(&group_app, ports("tcp", 9000, 9010).user_id_group_pairs(from_group(&group_data, "change feed")).build()));
+        did!(allow(
+            &group_app,
+            ports("tcp", 9000, 9010).user_id_group_pairs(from_group(&group_data, "change feed")).build()
+        ));
         did!(allow(&group_app, ports("icmp", 3, 4).ip_ranges(from_range("10.40.0.0/15", "path MTU")).build()));
         did!(allow(&group_data, ports("tcp", 5432, 5432).user_id_group_pairs(from_group(&group_app, "sql")).build()));
-        did!(allow(&group_pair, ports("udp", 7946, 7946).user_id_group_pairs(from_group(&group_pair, "gossip")).build()));
+        did!(allow(
+            &group_pair,
+            ports("udp", 7946, 7946).user_id_group_pairs(from_group(&group_pair, "gossip")).build()
+        ));
         did!(allow(&group_pair, ports("tcp", 7946, 7946).user_id_group_pairs(from_group(&group_lb, "health")).build()));
         // The databases may not call out: the rule that every new group has goes, a narrower one comes.
-        let anywhere = IpPermission::builder().ip_protocol("-1").ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
+        let anywhere =
+            IpPermission::builder().ip_protocol("-1").ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build());
         did!(client.revoke_security_group_egress().group_id(&group_data).ip_permissions(anywhere.build()));
         let answers = ports("tcp", 9000, 9010).user_id_group_pairs(from_group(&group_app, "change feed"));
         did!(client.authorize_security_group_egress().group_id(&group_data).ip_permissions(answers.build()));
@@ -271,13 +283,17 @@ impl Environment {
         associate_acl(client, &acl_public, &[&public_a, &public_b]).await;
         associate_acl(client, &acl_data, &[&data_a, &data_b]).await;
 
-        let made = did!(client.create_vpc().cidr_block("10.99.0.0/16").tag_specifications(tags(ResourceType::Vpc, "shared")));
+        let made =
+            did!(client.create_vpc().cidr_block("10.99.0.0/16").tag_specifications(tags(ResourceType::Vpc, "shared")));
         let shared_vpc = id(made.vpc().and_then(|vpc| vpc.vpc_id()));
         let made = did!(client.create_vpc_peering_connection().vpc_id(&vpc).peer_vpc_id(&shared_vpc));
         let peering = id(made.vpc_peering_connection().and_then(|peering| peering.vpc_peering_connection_id()));
         did!(client.accept_vpc_peering_connection().vpc_peering_connection_id(&peering));
         let group_monitoring = group(client, &shared_vpc, "monitoring", "metrics").await;
-        did!(allow(&group_monitoring, ports("tcp", 4317, 4317).user_id_group_pairs(from_group(&group_app, "traces")).build()));
+        did!(allow(
+            &group_monitoring,
+            ports("tcp", 4317, 4317).user_id_group_pairs(from_group(&group_app, "traces")).build()
+        ));
         did!(allow(&group_monitoring, ports("tcp", 22, 22).ip_ranges(from_range("10.99.0.0/16", "ssh")).build()));
 
         Environment {
@@ -324,7 +340,9 @@ impl Environment {
             let found = did!(client.describe_route_tables().route_table_ids(table));
             for table in found.route_tables() {
                 for association in table.associations().iter().filter(|one| one.main() != Some(true)) {
-                    did!(client.disassociate_route_table().association_id(id(association.route_table_association_id())));
+                    did!(
+                        client.disassociate_route_table().association_id(id(association.route_table_association_id()))
+                    );
                 }
                 for route in table.routes().iter().filter(|one| one.gateway_id() != Some("local")) {
                     did!(
@@ -351,7 +369,9 @@ impl Environment {
         let gateway = &self.egress_only_gateway;
         did!(client.delete_egress_only_internet_gateway().egress_only_internet_gateway_id(gateway));
 
-        let found = did!(client.describe_network_acls().filters(filter("vpc-id", &self.vpc)).filters(filter("default", "true")));
+        let found = did!(
+            client.describe_network_acls().filters(filter("vpc-id", &self.vpc)).filters(filter("default", "true"))
+        );
         let default_acl = id(found.network_acls().first().and_then(|acl| acl.network_acl_id()));
         associate_acl(client, &default_acl, &[&self.public_a, &self.public_b, &self.data_a, &self.data_b]).await;
         for acl in [&self.acl_public, &self.acl_data] {
@@ -388,7 +408,9 @@ impl Environment {
                 let pairs: Vec<UserIdGroupPair> = permission
                     .user_id_group_pairs()
                     .iter()
-                    .filter(|pair| pair.group_id() != Some(group) && named.iter().any(|id| pair.group_id() == Some(id.as_str())))
+                    .filter(|pair| {
+                        pair.group_id() != Some(group) && named.iter().any(|id| pair.group_id() == Some(id.as_str()))
+                    })
                     .cloned()
                     .collect();
                 if pairs.is_empty() {
@@ -415,7 +437,8 @@ impl Environment {
         let name = TagSpecification::builder().resource_type(ResourceType::Vpc).tags(tag("Name", VPC_NAME)).build();
         let made = did!(client.create_vpc().cidr_block(CIDR).tag_specifications(name));
         let vpc = id(made.vpc().and_then(|vpc| vpc.vpc_id()));
-        let name = TagSpecification::builder().resource_type(ResourceType::Subnet).tags(tag("Name", "public-a")).build();
+        let name =
+            TagSpecification::builder().resource_type(ResourceType::Subnet).tags(tag("Name", "public-a")).build();
         let made = did!(client.create_subnet().vpc_id(&vpc).cidr_block("10.40.0.0/24").tag_specifications(name));
         let subnet = id(made.subnet().and_then(|subnet| subnet.subnet_id()));
         (vpc, subnet)
@@ -533,7 +556,8 @@ async fn table(client: &Client, vpc: &str, name: &str) -> String {
 
 /// The main table of a VPC, and the association that makes it so.
 async fn main_table(client: &Client, vpc: &str) -> (String, String) {
-    let call = client.describe_route_tables().filters(filter("vpc-id", vpc)).filters(filter("association.main", "true"));
+    let call =
+        client.describe_route_tables().filters(filter("vpc-id", vpc)).filters(filter("association.main", "true"));
     let found = did!(call);
     let table = found.route_tables().first().expect("a VPC has a main table");
     let association = table.associations().iter().find(|one| one.main() == Some(true));
@@ -627,7 +651,8 @@ impl Seen {
         seen.egress_only_gateways = found.egress_only_internet_gateways.unwrap_or_default();
         seen.addresses = did!(client.describe_addresses()).addresses.unwrap_or_default();
         seen.nat_gateways = did!(client.describe_nat_gateways()).nat_gateways.unwrap_or_default();
-        seen.nat_gateways.retain(|one| matches!(one.state(), Some(NatGatewayState::Available | NatGatewayState::Pending)));
+        seen.nat_gateways
+            .retain(|one| matches!(one.state(), Some(NatGatewayState::Available | NatGatewayState::Pending)));
         seen.route_tables = did!(client.describe_route_tables()).route_tables.unwrap_or_default();
         seen.route_tables.retain(|one| other(one.vpc_id()));
         seen.security_groups = did!(client.describe_security_groups()).security_groups.unwrap_or_default();
@@ -654,8 +679,12 @@ impl Seen {
             know("egress-only-gateway", one.egress_only_internet_gateway_id(), one.tags(), vpc, None);
         }
         seen.addresses.iter().for_each(|one| know("address", one.allocation_id(), one.tags(), None, None));
-        seen.nat_gateways.iter().for_each(|one| know("nat-gateway", one.nat_gateway_id(), one.tags(), one.vpc_id(), None));
-        seen.route_tables.iter().for_each(|one| know("route-table", one.route_table_id(), one.tags(), one.vpc_id(), None));
+        seen.nat_gateways
+            .iter()
+            .for_each(|one| know("nat-gateway", one.nat_gateway_id(), one.tags(), one.vpc_id(), None));
+        seen.route_tables
+            .iter()
+            .for_each(|one| know("route-table", one.route_table_id(), one.tags(), one.vpc_id(), None));
         for one in &seen.security_groups {
             know("security-group", one.group_id(), one.tags(), one.vpc_id(), one.group_name().map(str::to_owned));
         }
@@ -711,7 +740,8 @@ impl Seen {
                     found.enable_dns_hostnames(),
                     found.enable_network_address_usage_metrics(),
                 ];
-                attributes.insert(name.to_string(), values.into_iter().flatten().next().and_then(|value| value.value()));
+                attributes
+                    .insert(name.to_string(), values.into_iter().flatten().next().and_then(|value| value.value()));
             }
             let blocks = one.cidr_block_association_set().iter();
             let blocks = blocks.map(|block| {
@@ -759,8 +789,8 @@ impl Seen {
             sorted(attachments.iter().map(|one| self.name(one.vpc_id())).collect())
         };
         let internet_gateways = self.internet_gateways.iter().filter(|one| ours(one.internet_gateway_id()));
-        let internet_gateways = internet_gateways
-            .map(|one| json!({ "vpcs": attached(one.attachments()), "tags": tag_map(one.tags()) }));
+        let internet_gateways =
+            internet_gateways.map(|one| json!({ "vpcs": attached(one.attachments()), "tags": tag_map(one.tags()) }));
         let egress_only = self.egress_only_gateways.iter().filter(|one| ours(one.egress_only_internet_gateway_id()));
         let egress_only =
             egress_only.map(|one| json!({ "vpcs": attached(one.attachments()), "tags": tag_map(one.tags()) }));

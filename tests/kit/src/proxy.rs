@@ -576,7 +576,8 @@ fn observe(inner: &Inner, asked: &Asked, status: StatusCode, body: Bytes) -> Byt
     if let (true, Some((id, ..))) = (status.is_success(), unready_rule(&asked.operation)) {
         let describes = state.pending.get(&asked.operation).copied().unwrap_or_default();
         let made = root.find_text(id).map(str::to_owned);
-        let made = made.or_else(|| asked.pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(id)).map(|p| p.1.clone()));
+        let made =
+            made.or_else(|| asked.pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(id)).map(|p| p.1.clone()));
         if let (true, Some(made)) = (describes > 0, made) {
             state.unready.insert(made, (asked.operation.clone(), describes));
         }
@@ -761,4 +762,3 @@ fn uuid() -> String {
         low & 0xffff_ffff_ffff
     )
 }
-

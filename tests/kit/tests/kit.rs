@@ -8,7 +8,9 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, IpPermission, ResourceType, Tag, TagSpecification};
 use kit::daemon::{Signal, aws_env};
-use kit::{Counts, Credentials, Daemon, Emulator, Environment, Identity, Order, Proxy, TrailConfig, Wrap, assume, until};
+use kit::{
+    Counts, Credentials, Daemon, Emulator, Environment, Identity, Order, Proxy, TrailConfig, Wrap, assume, until,
+};
 use serde_json::{Value, json};
 
 const REGION: &str = "eu-west-1";
@@ -129,7 +131,8 @@ async fn the_trail_tells_of_a_teardown_through_two_roles() {
     let environment = Environment::build(&client).await;
     let (proxy, queue_url) = proxy(emulator, &account, &credentials).await;
 
-    let user = Credentials { access_key: "AKIAALICEALICEALICE0".into(), secret: "x".into(), session_token: String::new() };
+    let user =
+        Credentials { access_key: "AKIAALICEALICEALICE0".into(), secret: "x".into(), session_token: String::new() };
     proxy.identity(&user.access_key, Identity::user(&account, "alice"));
     let first = assume(&user, &proxy.endpoint(), &format!("arn:aws:iam::{account}:role/hop"), "alice").await;
     let second = assume(&first, &proxy.endpoint(), &format!("arn:aws:iam::{account}:role/ops/agent"), "claude").await;
@@ -219,7 +222,8 @@ async fn records_have_the_shapes_of_cloudtrail() {
     assert_eq!(detail(1)["responseElements"]["subnet"]["availableIpAddressCount"], 251);
     let request = &detail(2)["requestParameters"]["CreateNatGatewayRequest"];
     assert_eq!(request["SubnetId"], subnet);
-    let specification = json!({ "ResourceType": "natgateway", "tag": 1, "Tag": { "Key": "step", "Value": "one", "tag": 1 } });
+    let specification =
+        json!({ "ResourceType": "natgateway", "tag": 1, "Tag": { "Key": "step", "Value": "one", "tag": 1 } });
     assert_eq!(request["TagSpecification"], specification);
     let answer = &detail(2)["responseElements"]["CreateNatGatewayResponse"];
     assert_eq!(answer["xmlns"], "http://ec2.amazonaws.com/doc/2016-11-15/");
@@ -315,7 +319,8 @@ async fn accounts_are_apart_and_own_emulators_end() {
     let endpoint = own.endpoint();
     drop(own);
     let address: std::net::SocketAddr = endpoint.trim_start_matches("http://").parse().unwrap();
-    until("the port is closed", Duration::from_secs(10), || async { std::net::TcpStream::connect(address).is_err() }).await;
+    until("the port is closed", Duration::from_secs(10), || async { std::net::TcpStream::connect(address).is_err() })
+        .await;
 }
 
 #[tokio::test]
@@ -404,7 +409,8 @@ async fn gateways_and_routes_follow_aws() {
     let other = other.route_table().unwrap().route_table_id().unwrap();
     refused!(client.associate_route_table().route_table_id(other).subnet_id(&subnet), "Resource.AlreadyAssociated");
 
-    let main = client.describe_route_tables().filters(filter("vpc-id", &vpc)).filters(filter("association.main", "true"));
+    let main =
+        client.describe_route_tables().filters(filter("vpc-id", &vpc)).filters(filter("association.main", "true"));
     let main = ok!(main).route_tables()[0].clone();
     let association = main.associations()[0].route_table_association_id().unwrap();
     refused!(client.delete_route_table().route_table_id(main.route_table_id().unwrap()), "DependencyViolation");
@@ -415,7 +421,8 @@ async fn gateways_and_routes_follow_aws() {
     ok!(client.delete_nat_gateway().nat_gateway_id(&nat));
     ok!(client.delete_egress_only_internet_gateway().egress_only_internet_gateway_id(first));
     let found = ok!(client.describe_route_tables().route_table_ids(&table));
-    let states: Vec<String> = found.route_tables()[0].routes().iter().map(|one| one.state().unwrap().to_string()).collect();
+    let states: Vec<String> =
+        found.route_tables()[0].routes().iter().map(|one| one.state().unwrap().to_string()).collect();
     assert_eq!(states, ["active", "blackhole", "blackhole"]);
     let target = found.route_tables()[0].associations().iter().find_map(|one| one.gateway_id());
     assert_eq!(target, Some(gateway.as_str()));
@@ -435,7 +442,8 @@ async fn groups_acls_and_options_follow_aws() {
     let vpc = ok!(client.create_vpc().cidr_block("10.0.0.0/16"));
     let vpc = vpc.vpc().unwrap().vpc_id().unwrap().to_owned();
 
-    let found = client.describe_security_groups().filters(filter("vpc-id", &vpc)).filters(filter("group-name", "default"));
+    let found =
+        client.describe_security_groups().filters(filter("vpc-id", &vpc)).filters(filter("group-name", "default"));
     let default = ok!(found).security_groups()[0].clone();
     let itself = &default.ip_permissions()[0];
     assert_eq!(itself.user_id_group_pairs()[0].group_id(), default.group_id());
@@ -452,7 +460,8 @@ async fn groups_acls_and_options_follow_aws() {
     let fresh = IpPermission::builder().ip_protocol("udp").from_port(1).to_port(2).ip_ranges(range).build();
     let allow = || client.authorize_security_group_ingress().group_id(&a).ip_permissions(rule.clone());
     ok!(allow().tag_specifications(named(ResourceType::SecurityGroupRule)));
-    let twice = client.authorize_security_group_ingress().group_id(&a).ip_permissions(fresh).ip_permissions(rule.clone());
+    let twice =
+        client.authorize_security_group_ingress().group_id(&a).ip_permissions(fresh).ip_permissions(rule.clone());
     refused!(twice, "InvalidPermission.Duplicate");
     let rules = ok!(client.describe_security_group_rules().filters(filter("group-id", &a)));
     let rules = rules.security_group_rules();
@@ -460,7 +469,10 @@ async fn groups_acls_and_options_follow_aws() {
     let ingress = rules.iter().find(|rule| rule.is_egress() == Some(false)).unwrap();
     assert_eq!((ingress.description(), ingress.tags().len()), (Some("why"), 1));
     refused!(client.delete_security_group().group_id(&b), "DependencyViolation");
-    ok!(client.revoke_security_group_ingress().group_id(&a).security_group_rule_ids(ingress.security_group_rule_id().unwrap()));
+    ok!(client
+        .revoke_security_group_ingress()
+        .group_id(&a)
+        .security_group_rule_ids(ingress.security_group_rule_id().unwrap()));
     ok!(client.delete_security_group().group_id(&b));
 
     let make = || client.create_network_acl().vpc_id(&vpc).client_token("one");
@@ -498,7 +510,8 @@ async fn a_process_is_watched_signalled_and_killed() {
     let keys = Credentials { access_key: "AKIAX".into(), secret: "s".into(), session_token: String::new() };
     let mut env = aws_env(&keys, REGION, "http://127.0.0.1:1");
     env.push(("GREETING".into(), "hello".into()));
-    let script = "echo $GREETING $AWS_REGION; echo talk >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done";
+    let script =
+        "echo $GREETING $AWS_REGION; echo talk >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done";
     let mut daemon = Daemon::spawn(Path::new("/bin/sh"), &["-c", script], &env);
     until("it greets", Duration::from_secs(10), || async { daemon.stdout().contains("hello eu-west-1") }).await;
     daemon.signal(Signal::Term).await;
