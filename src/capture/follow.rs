@@ -4,7 +4,7 @@ use crate::{
     detect::actions,
     kinds::registry,
     model::{Cause, Record, ResourceKey, incident::Target},
-    store::Batch,
+    store::{Batch, Cursor},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,10 @@ impl Follower {
         let store = &self.capture.store;
         let mut any = false;
         loop {
-            let from = store.cursor_number(CURSOR)?;
+            let from = match store.cursor(CURSOR)? {
+                Some(Cursor::Number(n)) => n,
+                _ => 0,
+            };
             let arrivals = store.arrivals_after(from, RECORDS_PER_ROUND)?;
             let Some((last, _)) = arrivals.last() else { return Ok(any) };
             let last = *last;

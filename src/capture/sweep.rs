@@ -1,7 +1,7 @@
 //! Sweeps and targeted reads.
 use super::{look, tombstone, version};
 use crate::{
-    aws::{Aws, Failure, Purpose},
+    aws::{Aws, Failure},
     kinds::{AnyKind, Which, registry},
     model::{
         Cause, KindName, ResourceKey, Scope, Timestamp, Version,
@@ -78,7 +78,7 @@ impl Capture {
 
     /// One kind in one scope: a complete listing, then a direct read of each that it lacks.
     async fn pass(&self, scope: &Scope, kind: &'static dyn AnyKind, cause: Cause) -> Result<SweepCounts, CaptureError> {
-        let cx = self.aws.cx(scope, Purpose::Sweep).await?;
+        let cx = self.aws.sweep_cx(scope).await?;
         let began = Timestamp::now();
         let found = kind.look(&cx, Which::All).await?;
         let ended = Timestamp::now();
@@ -116,7 +116,7 @@ impl Capture {
             groups.entry((&key.scope, &key.kind)).or_default().push(key);
         }
         let reads = groups.into_iter().filter_map(|((scope, kind), keys)| Some((scope, registry::kind(kind)?, keys))).map(|(scope, kind, keys)| async move {
-            let cx = self.aws.cx(scope, Purpose::Sweep).await?;
+            let cx = self.aws.sweep_cx(scope).await?;
             let ids: Vec<String> = keys.iter().map(|k| k.id.clone()).collect();
             let began = Timestamp::now();
             let found = look(&cx, kind.name(), &ids).await?;

@@ -8,7 +8,7 @@ use super::{
     verify,
 };
 use crate::{
-    aws::{Aws, Class, Cx, Failure, Purpose},
+    aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
     model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
@@ -71,15 +71,8 @@ struct Run<'a> {
 }
 
 impl Engine {
-    /// Starts a plan: refuses when it was altered or when what is live has drifted from it; then as `resume`.
-    pub async fn start(
-        &self,
-        plan: &Plan,
-        incident: Option<IncidentId>,
-        by: By,
-        progress: &mpsc::UnboundedSender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Receipt, ApplyError> {
+    /// Begins a restore: refuses when the plan was altered or when what is live has drifted from it. `run` goes on.
+    pub async fn begin(&self, plan: &Plan, incident: Option<IncidentId>, by: By) -> Result<Restore, ApplyError> {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
@@ -95,11 +88,11 @@ impl Engine {
         batch.restore(&restore.id, &restore);
         batch.audit(started, &restore.by.to_string(), What::new("restore-started", &restore.id).with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident })));
         self.store.commit(batch).await?;
-        self.run(plan, &restore, progress, stop).await
+        Ok(restore)
     }
 
-    /// Goes on with a restore that stopped or died; tries once more what failed.
-    pub async fn resume(&self, plan: &Plan, restore: &Restore, by: By, progress: &mpsc::UnboundedSender<Progress>, stop: &CancellationToken) -> Result<Receipt, ApplyError> {
+    /// Takes up a restore that stopped or died, to try once more what failed. `run` goes on.
+    pub async fn take_up(&self, plan: &Plan, restore: &Restore, by: By) -> Result<Restore, ApplyError> {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
@@ -114,7 +107,7 @@ impl Engine {
             }
         }
         self.store.commit(batch).await?;
-        self.run(plan, &restore, progress, stop).await
+        Ok(restore)
     }
 
     /// What differs between what the plan was made from and what is live now.
@@ -126,7 +119,7 @@ impl Engine {
             expected.entry((step.resource.scope.clone(), kind.name())).or_default().insert(id, (&step.resource, step.live.as_ref()));
         }
         let looks = expected.into_iter().map(|((scope, kind), ids)| async move {
-            let cx = self.aws.cx(&scope, Purpose::Restore).await?;
+            let cx = self.aws.restore_cx(&scope, &plan.digest).await?;
             let names: Vec<String> = ids.keys().cloned().collect();
             let seen = capture::look(&cx, kind, &names).await?;
             let mut drift = vec![];
@@ -144,12 +137,13 @@ impl Engine {
         Ok(all.into_iter().flatten().collect())
     }
 
-    async fn run(&self, plan: &Plan, restore: &Restore, progress: &mpsc::UnboundedSender<Progress>, stop: &CancellationToken) -> Result<Receipt, ApplyError> {
+    /// Executes a restore that was begun or taken up, and reads back what came of it.
+    pub async fn run(&self, plan: &Plan, restore: &Restore, progress: &mpsc::UnboundedSender<Progress>, stop: &CancellationToken) -> Result<Receipt, ApplyError> {
         let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| s.resource.scope.clone()).collect();
         let mut cx = BTreeMap::new();
         let mut remap = BTreeMap::new();
         for scope in scopes {
-            cx.insert(scope.clone(), self.aws.cx(&scope, Purpose::Restore).await?);
+            cx.insert(scope.clone(), self.aws.restore_cx(&scope, &plan.digest).await?);
             remap.insert(scope.clone(), self.store.remaps(&scope)?);
         }
         let run = Run { engine: self, plan, restore, remap: Mutex::new(remap), cx, progress };
@@ -160,6 +154,7 @@ impl Engine {
         batch.restore(&done.id, &done);
         batch.audit(receipt.ended, &restore.by.to_string(), What::new("restore-ended", &restore.id).with(serde_json::json!({ "restored": receipt.restored, "of": receipt.of })));
         self.store.commit(batch).await?;
+        self.aws.leave(&plan.digest);
         Ok(receipt)
     }
 }

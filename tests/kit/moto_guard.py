@@ -2,8 +2,9 @@
 
 Each block names the AWS behaviour that it stands for and that moto 5.2.5 lacks. The server ends when its standard input ends,
 so it never outlives the test that started it. `GET /kit/calls/ACCOUNT` answers with one line `SERVICE OPERATION` for each
-call that the account has made; every call is also a line `CALL ACCOUNT ACCESS_KEY SERVICE OPERATION` on standard error.
+call that the account has made.
 """
+import contextlib
 import copy
 import datetime
 import fnmatch
@@ -185,6 +186,41 @@ def is_filter_matching(obj, name, patterns):
     return any(fnmatch.fnmatchcase(text, str(pattern)) for text in texts for pattern in patterns)
 
 
+def rules_filter(egress, field):
+    def matches(self, patterns):
+        rules = self.egress_rules if egress else self.ingress_rules
+        found = [str(field(rule)) for rule in rules if field(rule) is not None]
+        return any(fnmatch.fnmatchcase(text, str(pattern)) for text in found for pattern in patterns)
+
+    return matches
+
+
+_group_filter = SecurityGroup.matches_filter
+RULE_FILTERS = {
+    f"{side}ip-permission.{name}": rules_filter(bool(side), field)
+    for side in ("", "egress.")
+    for name, field in {
+        "cidr": lambda rule: rule.ip_range.get("CidrIp"),
+        "ipv6-cidr": lambda rule: rule.ip_range.get("CidrIpv6"),
+        "group-id": lambda rule: rule.source_group.get("GroupId"),
+        "user-id": lambda rule: rule.source_group.get("UserId"),
+        "prefix-list-id": lambda rule: rule.prefix_list_id,
+        "protocol": lambda rule: rule.ip_protocol,
+        "from-port": lambda rule: rule.from_port,
+        "to-port": lambda rule: rule.to_port,
+    }.items()
+}
+
+
+@replace(SecurityGroup, "matches_filter")
+def group_filter(self, key, patterns):
+    if key in RULE_FILTERS:
+        return RULE_FILTERS[key](self, patterns)
+    if not key.startswith("tag") and key not in self.filters:
+        raise error("InvalidParameterValue", f"The filter '{key}' is invalid")
+    return _group_filter(self, key, patterns)
+
+
 _route_table_filter = RouteTable.get_filter_value
 
 
@@ -339,7 +375,20 @@ def delete_vpc(self, vpc_id):
 
 # --- DHCP options ----------------------------------------------------------------------------------------------------------------
 # AWS: keeps the tags and every option, also ipv6-address-preferred-lease-time; a set can serve several VPCs and cannot be deleted
-# while it serves one.
+# while it serves one. A Region has a set of its own, which new VPCs get; `default` in AssociateDhcpOptions takes any set away.
+
+
+def after_create_vpc(backend, vpc, note, *args, **kwargs):
+    own = getattr(backend, "own_dhcp_options", None)
+    if own is None or own.id not in backend.dhcp_options_sets:
+        domain = "ec2.internal" if backend.region_name == "us-east-1" else f"{backend.region_name}.compute.internal"
+        own = backend.create_dhcp_options(["AmazonProvidedDNS"], [domain])
+        own._options = {"domain-name": [domain], "domain-name-servers": ["AmazonProvidedDNS"]}
+        backend.own_dhcp_options = own
+    vpc.dhcp_options = own
+
+
+wrap(EC2Backend, "create_vpc", None, after_create_vpc)
 
 
 @replace(EC2Response)
@@ -430,6 +479,7 @@ wrap(EC2Backend, "detach_internet_gateway", before_detach)
 # AWS: an address shows its pool and border group; one in use cannot be released; one that a NAT gateway holds cannot be disassociated
 # by the user; one that anybody holds cannot be acquired by number.
 ElasticAddress.public_ipv4_pool = property(lambda self: "amazon")
+ElasticAddress.network_interface_id = property(lambda self: self.eni.id if self.eni else None)
 ElasticAddress.network_border_group = property(lambda self: self.ec2_backend.region_name)
 
 
@@ -923,10 +973,9 @@ AssumedRole.user_id = property(user_id)
 
 # --- calls -------------------------------------------------------------------------------------------------------------------------------------------------
 # AWS: an operation that does not exist is InvalidAction, not a page of HTML, and a dry run changes nothing, whatever the operation.
-# Calls of one service run one after the other: moto's models are not made for threads.
+# EC2 calls run one after the other: moto's models are not made for threads. SQS must not wait in line behind a long poll.
 CALLS = []
-LOCKS = {}
-LOCKS_LOCK = threading.Lock()
+IN_LINE = {"ec2": threading.RLock(), "iam": threading.RLock(), "sts": threading.RLock()}
 
 
 def refusal(response, status, code, message):
@@ -944,21 +993,15 @@ def refusal(response, status, code, message):
     return status, headers, body
 
 
-_setup = BaseResponse.setup_class
 _call = BaseResponse.call_action
 
 
 def dispatch(self, request, full_url=None, headers=None):
     try:
-        with LOCKS_LOCK:
-            lock = LOCKS.setdefault(self.service_name, threading.RLock())
-        with lock:
+        with IN_LINE.get(self.service_name) or contextlib.nullcontext():
             self.setup_class(request, full_url, headers)
             action = self._get_action()
-            account, key = getattr(self, "current_account", "?"), getattr(self, "access_key", "?")
-            CALLS.append((account, self.service_name, action))
-            sys.stderr.write(f"CALL {account} {key} {self.service_name} {action}\n")
-            sys.stderr.flush()
+            CALLS.append((self.current_account, self.service_name, action))
             if self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true":
                 return refusal(self, 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
             return _call(self)
