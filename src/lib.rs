@@ -8,13 +8,17 @@
 //! | [`plan`] | from live to a restore point, as steps with a digest. Pure |
 //! | [`aws`] | clients per account and region, pacing, error classes |
 //! | [`kinds`] | one file a kind of resource |
+//! | [`store`] | versions, records, journals on disk: one writer, durable before it answers, every value checked |
+//! | [`audit`] | the hash-chained record of what was done, by whom |
 //!
 //! Invariants, tested by `tests/layers.rs`:
 //! 1. `model`, `detect`, `plan` know no clock, no disk, no AWS: a plan is a function of versions, live state and settings.
 //! 2. Only `store` names sled; only `aws`, `kinds`, `trail`, `respond` name an SDK crate; only `cli` prints.
 //! 3. Only `restore` changes a user's resources, and only after a journal entry is on disk.
 //! 4. Adding a kind is one file and its lines in the registry.
+pub mod audit;
 pub mod aws;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod store;

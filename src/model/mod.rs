@@ -1,5 +1,6 @@
 //! The words of rollbackd as types: resources, versions, records, incidents, instants. Pure: no clock, no disk, no AWS.
 pub mod actor;
+pub mod audit;
 pub mod canon;
 pub mod incident;
 pub mod key;
@@ -7,6 +8,7 @@ pub mod limits;
 pub mod point;
 pub mod record;
 pub mod reference;
+pub mod sweep;
 pub mod version;
 
 pub use actor::{Actor, SessionId};
@@ -16,4 +18,5 @@ pub use jiff::Timestamp;
 pub use key::{AccountId, KindName, Partition, Region, ResourceKey, Scope};
 pub use point::{At, PointName};
 pub use record::{EventId, Record};
+pub use sweep::Sweep;
 pub use version::{Alias, Cause, State, Version};
