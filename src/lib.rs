@@ -18,3 +18,6 @@ pub mod aws;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+
+#[cfg(test)]
+mod testing;
