@@ -3,6 +3,7 @@
 //!
 //! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps.
 pub mod diff;
+pub mod budget;
 pub mod facts;
 mod make;
 mod order;
