@@ -33,9 +33,9 @@ pub fn classify(record: &Record) -> Action {
         None => None,
     };
     // `readOnly` is missing or wrong on some records (cloudtrail-facts §5.9): the catalogue's word counts more.
-    let read = class.is_none()
-        && (record.read_only == Some(true) || is_read_verb(&record.name) || !entries.is_empty() || !acts(record));
-    let class = if entries.is_empty() && record.read_only == Some(true) { None } else { class };
+    let read_only = record.read_only == Some(true);
+    let class = class.filter(|_| !entries.is_empty() || !read_only);
+    let read = class.is_none() && (read_only || is_read_verb(&record.name) || !entries.is_empty() || !acts(record));
     let targets = match class {
         None => Vec::new(),
         Some(Class::Add) => match made(record) {
@@ -183,9 +183,7 @@ fn added_to(record: &Record) -> Vec<Target> {
             out.name(name, None);
         }
     });
-    for name in sibling_names(record, &record.request) {
-        out.list.push(name);
-    }
+    sibling_names(record, &record.request).into_iter().for_each(|target| out.push(target));
     if out.list.is_empty() {
         arns(&record.resources).for_each(|arn| out.name(arn, None));
     }

@@ -49,9 +49,15 @@ pub struct Actor {
     /// When the session's credentials were issued (`sessionContext.attributes.creationDate`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Timestamp>,
+    /// The console signed the request, with a key of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub from_console: bool,
     /// Only the record that assumed the role has them; `detect::lineage` carries them to the session.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub session_tags: BTreeMap<String, String>,
+}
+fn is_false(b: &bool) -> bool {
+    !b
 }
 impl Actor {
     /// `AROA…` or `AIDA…` without the session name: survives a role that was made again under the same name.

@@ -20,3 +20,5 @@ pub const RECORD_TEXT_BYTES_MAX: usize = 2048;
 pub const EVENT_ID_BYTES_MAX: usize = 128;
 /// Session tags taken from one record: STS allows 50.
 pub const SESSION_TAGS_MAX: usize = 64;
+/// Calls kept in memory for lineage that may still arrive; past it, half of those by nobody we suspect are let go.
+pub const ACTS_KEPT_MAX: usize = 200_000;
