@@ -141,6 +141,7 @@ fn class_of(code: &str, status: u16) -> Class {
         | "IncorrectState"
         | "IncorrectInstanceState"
         | "OperationAborted"
+        | "Gateway.NotAttached"
         | "InvalidIPAddress.InUse" => Class::Busy,
         "RouteAlreadyExists" | "Resource.AlreadyAssociated" | "NetworkAclEntryAlreadyExists" | "AlreadyExists" => {
             Class::Exists

@@ -22,7 +22,7 @@ pub use plain::{Change, Members, Misfit, Plain, RowKeys, Set, change, merged, pu
 pub use reference::{AnyLateRef, AnyRef, LateRef, Named, Ref, kind_of};
 #[cfg(test)]
 pub use sample::{Sample, Seed};
-pub use values::{Bytes, Policy, Stamp, Tag, Tags, text};
+pub use values::{Bytes, Policy, Stamp, Tag, Tags, is_users_tag, text};
 
 // ---- what becomes of a field --------------------------------------------------------------------------------------
 

@@ -1,1 +1,220 @@
-//! Kinds of Amazon EC2, and what they share.
+//! Kinds of Amazon EC2, and what they share: filters, tags, the look-up by a step's tag, "not found" as an answer.
+//!
+//! Reads page with the SDK's paginators and always give a page size or a filter: a describe call with neither draws from
+//! a smaller bucket (EC2 API throttling). Creates go through `cx.ec2_once`, everything else through `cx.ec2`.
+use super::{
+    Kind, Step, Which,
+    mirror::{BuildError, FromSdk, Give, Given, Tag as _, Tags, is_users_tag},
+};
+use crate::aws::{Class, Cx, Failure};
+use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use futures_util::future::{BoxFuture, join_all};
+
+pub mod dhcp_options;
+pub mod egress_only_igw;
+pub mod elastic_ip;
+pub mod internet_gateway;
+pub mod nat_gateway;
+pub mod network_acl;
+pub mod route_table;
+pub mod security_group;
+pub mod subnet;
+pub mod vpc;
+
+crate::tag!(aws_sdk_ec2::types::Tag);
+
+// EC2 boxes a flag when "not given" must differ from false. A spec needs no box.
+impl FromSdk<sdk::AttributeBooleanValue> for bool {
+    fn from_sdk(v: &sdk::AttributeBooleanValue) -> Self {
+        v.value.unwrap_or_default()
+    }
+}
+impl Give<sdk::AttributeBooleanValue> for bool {
+    fn give(&self) -> Given<sdk::AttributeBooleanValue> {
+        Ok(Some(sdk::AttributeBooleanValue::builder().value(*self).build()))
+    }
+}
+
+/// Rows of one page of a describe call: the most that most of EC2's describe calls allow is 1000, the least 5.
+pub const PAGE_ROWS: i32 = 500;
+/// Tags that one resource can have; those under `aws:` do not count (EC2 "Tag restrictions").
+const TAGS_MAX: usize = 50;
+/// Resources of one CreateTags or DeleteTags call (EC2 API reference).
+const TAGGED_MAX: usize = 1000;
+/// Describe calls of one `look` that are under way at once, where a kind needs a call per resource.
+pub const READS_AT_ONCE: usize = 8;
+
+/// The error of a call as a `Failure`: `.map_err(failed("ec2:DescribeVpcs"))`.
+pub fn failed<E>(action: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    move |e| Failure::new(action, e)
+}
+
+/// An input that a spec cannot fill: `.map_err(unbuildable("ec2:CreateVpc"))`.
+pub fn unbuildable(action: &'static str) -> impl FnOnce(BuildError) -> Failure {
+    move |e| Failure::unbuildable(action, e)
+}
+
+/// What an answer must hold, such as the id of what was made.
+pub fn held(action: &'static str, what: &str, value: Option<impl Into<String>>) -> Result<String, Failure> {
+    value.map(Into::into).ok_or_else(|| Failure::incomplete(action, what))
+}
+
+/// "Not found" is an answer, not an error.
+pub fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(v) => Ok(Some(v)),
+        Err(f) if f.class == Class::NotFound => Ok(None),
+        Err(f) => Err(f),
+    }
+}
+
+/// What is so already is success: a duplicate rule, route or association.
+pub fn already<T>(answer: Result<T, Failure>) -> Result<(), Failure> {
+    match answer {
+        Err(f) if f.class != Class::Exists => Err(f),
+        _ => Ok(()),
+    }
+}
+
+/// What is gone already is success, for calls that take something away.
+pub fn gone_already<T>(answer: Result<T, Failure>) -> Result<(), Failure> {
+    found(answer).map(|_| ())
+}
+
+/// A filter of a describe call; at most 200 values.
+pub fn filter(name: impl Into<String>, values: impl IntoIterator<Item = impl Into<String>>) -> sdk::Filter {
+    sdk::Filter::builder().name(name).set_values(Some(values.into_iter().map(Into::into).collect())).build()
+}
+
+/// The filters that narrow a describe call to `which`: none for all. `name` is the filter on ids, such as `vpc-id`.
+/// A filter, since an unknown id in a list of ids would fail the whole call.
+pub fn only(name: &str, which: Which<'_>) -> Option<Vec<sdk::Filter>> {
+    match which {
+        Which::All => None,
+        Which::Ids(ids) => Some(vec![filter(name, ids)]),
+    }
+}
+
+/// Tags to set as the resource is made: the spec's and the step's (H1, H64). With all 50 tags taken by the spec, one of
+/// them is left for `converge_tags`, which takes the step's place.
+pub fn tags_on_create(kind: sdk::ResourceType, tags: &Tags, step: &Step) -> Result<sdk::TagSpecification, Failure> {
+    let users = tags.0.iter().filter(|(k, _)| is_users_tag(k)).take(TAGS_MAX - 1);
+    let made = users
+        .map(|(k, v)| sdk::Tag::make(k, v))
+        .chain([sdk::Tag::make(Step::TAG, &step.tag())])
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unbuildable("ec2:CreateTags"))?;
+    Ok(sdk::TagSpecification::builder().resource_type(kind).set_tags(Some(made)).build())
+}
+
+/// The one alive resource of `K` that an earlier attempt of this step made (H64). `resource_type` is EC2's word, such as
+/// `vpc`. DescribeTags lags behind a create by up to seconds and also names what is gone, so each is read.
+pub async fn made_by<K: Kind>(cx: &Cx, resource_type: &str, step: &Step) -> Result<Option<String>, Failure> {
+    let action = "ec2:DescribeTags";
+    let mut ids: Vec<String> = cx
+        .ec2
+        .describe_tags()
+        .filters(filter("key", [Step::TAG]))
+        .filters(filter("value", [step.tag()]))
+        .filters(filter("resource-type", [resource_type]))
+        .into_paginator()
+        .page_size(PAGE_ROWS)
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(failed(action))?
+        .into_iter()
+        .filter_map(|t| t.resource_id)
+        .collect();
+    ids.sort_unstable();
+    for id in ids {
+        if K::read(cx, &id).await?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// What CreateTags must set and DeleteTags must remove to get from `now` to `want`. Keys under `aws:` and `rollbackd:`
+/// are in neither, whatever the specs hold.
+fn tag_changes<'a>(now: &'a Tags, want: &'a Tags) -> (Vec<(&'a str, &'a str)>, Vec<&'a str>) {
+    let users = |t: &'a Tags| t.0.iter().filter(|(k, _)| is_users_tag(k));
+    let mut set: Vec<_> = users(want).filter(|(k, v)| now.0.get(*k) != Some(*v)).collect();
+    let mut unset: Vec<_> = users(now).map(|(k, _)| k.as_str()).filter(|k| !want.0.contains_key(*k)).collect();
+    set.sort_unstable();
+    unset.sort_unstable();
+    // The step's own tag takes the fiftieth place; the id is in the journal by now, so it can go.
+    if !set.is_empty() && users(want).count() >= TAGS_MAX {
+        unset.push(Step::TAG);
+    }
+    (set.into_iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(), unset)
+}
+
+/// Brings the user's tags of a resource from `now` to `want`: at most one DeleteTags and one CreateTags.
+pub async fn converge_tags(cx: &Cx, id: &str, now: &Tags, want: &Tags) -> Result<(), Failure> {
+    let (set, unset) = tag_changes(now, want);
+    if !unset.is_empty() {
+        let keys = unset.iter().map(|k| sdk::Tag::builder().key(*k).build()).collect();
+        cx.ec2.delete_tags().resources(id).set_tags(Some(keys)).send().await.map_err(failed("ec2:DeleteTags"))?;
+    }
+    if !set.is_empty() {
+        let tags = set.iter().map(|(k, v)| sdk::Tag::builder().key(*k).value(*v).build()).collect();
+        cx.ec2.create_tags().resources(id).set_tags(Some(tags)).send().await.map_err(failed("ec2:CreateTags"))?;
+    }
+    Ok(())
+}
+/// The calls of `converge_tags`, for `Kind::calls`.
+pub fn tag_calls(now: &Tags, want: &Tags) -> Vec<&'static str> {
+    let (set, unset) = tag_changes(now, want);
+    let calls = [(!unset.is_empty(), "ec2:DeleteTags"), (!set.is_empty(), "ec2:CreateTags")];
+    calls.into_iter().filter(|(sent, _)| *sent).map(|(_, call)| call).collect()
+}
+
+/// Takes the step's tag off everything that a restore made, so that infrastructure as code sees no drift. The engine calls
+/// it when a restore has ended. What is gone meanwhile is passed over.
+pub async fn untag_steps(cx: &Cx, ids: &[String]) -> Result<(), Failure> {
+    let mut batches: Vec<&[String]> = ids.chunks(TAGGED_MAX).collect();
+    while let Some(batch) = batches.pop() {
+        let sent = cx
+            .ec2
+            .delete_tags()
+            .set_resources(Some(batch.to_vec()))
+            .tags(sdk::Tag::builder().key(Step::TAG).build())
+            .send()
+            .await
+            .map_err(failed("ec2:DeleteTags"));
+        // One id that is gone fails the call for all: halve until it stands alone.
+        if found(sent)?.is_none() && batch.len() > 1 {
+            let (left, right) = batch.split_at(batch.len() / 2);
+            batches.extend([left, right]);
+        }
+    }
+    Ok(())
+}
+
+/// Independent calls, all at once, since a restore lasts as long as its longest chain of calls. Every one is tried, whatever
+/// becomes of the others. Of several failures one that may pass is given first: the next attempt then leaves only those
+/// that stay.
+pub async fn all(calls: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), Failure> {
+    let mut failures: Vec<Failure> = join_all(calls).await.into_iter().filter_map(Result::err).collect();
+    failures.sort_by_key(|f| !f.is_passing());
+    let mut failures = failures.into_iter();
+    let Some(mut first) = failures.next() else { return Ok(()) };
+    for other in failures {
+        first.message = format!("{}; also {}: {}: {}", first.message, other.action, other.code, other.message);
+    }
+    Err(first)
+}
+
+/// Says in a failure what the call was about.
+pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
+    move |mut f| {
+        f.message = format!("{what}: {}", f.message);
+        f
+    }
+}

@@ -4,7 +4,8 @@ use aws_smithy_types::{Blob, DateTime, date_time::Format};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The user's tags. Those under `aws:` belong to the service that wrote them: no call may set them.
+/// The user's tags. Those under `aws:` belong to the service that wrote them: no call may set them (H26). Those under
+/// `rollbackd:` are ours and go when a restore ends: neither is configuration.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tags(pub BTreeMap<String, String>);
 impl Plain for Tags {
@@ -21,6 +22,10 @@ impl Plain for Tags {
         self.0.is_empty()
     }
 }
+/// A key that the user may write.
+pub fn is_users_tag(key: &str) -> bool {
+    !key.starts_with("aws:") && !key.starts_with("rollbackd:")
+}
 /// Each service crate has a tag type of its own.
 pub trait Tag: Sized {
     fn pair(&self) -> (String, String);
@@ -28,7 +33,7 @@ pub trait Tag: Sized {
 }
 impl<S: Tag> FromSdk<Vec<S>> for Tags {
     fn from_sdk(v: &Vec<S>) -> Self {
-        Self(v.iter().map(S::pair).filter(|(k, _)| !k.starts_with("aws:")).collect())
+        Self(v.iter().map(S::pair).filter(|(k, _)| is_users_tag(k)).collect())
     }
 }
 impl<S: Tag> FromSdk<Option<Vec<S>>> for Tags {

@@ -1,0 +1,368 @@
+//! `ec2:nat-gateway`: lets a subnet, or with the regional kind a whole VPC, reach out through Elastic IPs.
+//!
+//! It is made in the background and may still fail (H13). One that failed or is deleted stays listed for an hour and is
+//! never taken for a live one (H62).
+use super::{all, converge_tags, failed, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable};
+use crate::{
+    aws::{Cx, Failure},
+    input,
+    kinds::{
+        Kind, Seen, Settled, Step, Which,
+        mirror::{Coverage, FromSdk, Input, Inputs, Ref, Set, Tags},
+        names::ec2,
+    },
+    mirror,
+    model::Alias,
+    plan::facts::Phase,
+};
+use aws_sdk_ec2::{
+    operation::{
+        associate_nat_gateway_address::builders::AssociateNatGatewayAddressInputBuilder,
+        create_nat_gateway::builders::CreateNatGatewayInputBuilder,
+    },
+    types as sdk,
+};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+
+mirror! {
+    Spec from sdk::NatGateway;
+    keep {
+        nat_gateway_addresses @ "natGatewayAddressSet": Set<NatGatewayAddress>,
+        subnet_id @ "subnetId": Option<Ref<ec2::Subnet>>,
+        vpc_id @ "vpcId": Option<Ref<ec2::Vpc>>,
+        tags @ "tagSet": Tags,
+        connectivity_type @ "connectivityType": Option<String>,
+        availability_mode @ "availabilityMode": Option<String>,
+        auto_provision_zones @ "autoProvisionZones": Option<String>,
+    }
+    drop {
+        create_time @ "createTime": "runtime: a time",
+        delete_time @ "deleteTime": "runtime: a time",
+        failure_code @ "failureCode": "runtime state; see settled()",
+        failure_message @ "failureMessage": "runtime state; see settled()",
+        nat_gateway_id @ "natGatewayId": "the id itself; remapped",
+        provisioned_bandwidth @ "provisionedBandwidth": "reserved by AWS",
+        state @ "state": "runtime state; see settled()",
+        auto_scaling_ips @ "autoScalingIps": "regional: follows from whether create was given addresses, as auto_provision_zones does",
+        attached_appliances @ "attachedApplianceSet": "follows from the firewall that is attached",
+        route_table_id @ "routeTableId": "regional: a table that AWS makes with the gateway",
+    }
+}
+
+mirror! {
+    NatGatewayAddress from sdk::NatGatewayAddress, key [allocation_id, private_ip];
+    keep {
+        allocation_id @ "allocationId": Option<Ref<ec2::ElasticIp>>,
+        private_ip @ "privateIp": Option<String>,
+        is_primary @ "isPrimary": Option<bool>,
+        availability_zone @ "availabilityZone": Option<String>,
+        availability_zone_id @ "availabilityZoneId": Option<String>,
+    }
+    drop {
+        network_interface_id @ "networkInterfaceId": "the interface is the gateway's own",
+        public_ip @ "publicIp": "comes with the allocation",
+        association_id @ "associationId": "assigned by AWS at each association",
+        failure_message @ "failureMessage": "runtime state; see settled()",
+        status @ "status": "runtime state; see settled()",
+    }
+}
+
+input! {
+    Spec => create_nat_gateway(CreateNatGatewayInputBuilder);
+    set {
+        set_availability_mode: availability_mode,
+        set_subnet_id: subnet_id,
+        set_connectivity_type: connectivity_type,
+    }
+    leave {
+        allocation_id: "the primary row's: placed()",
+        private_ip_address: "the primary row's: placed()",
+        secondary_allocation_ids: "the other rows': placed()",
+        secondary_private_ip_addresses: "the other rows': placed()",
+        secondary_private_ip_address_count: "the addresses themselves are given",
+        vpc_id: "only a regional one is given its VPC; of others the subnet says it: placed()",
+        availability_zone_addresses: "regional, the rows of each zone together: placed()",
+        client_token: "the step's token",
+        dry_run: "the engine's",
+        tag_specifications: "the spec's tags and the step's: tags_on_create",
+    }
+}
+
+input! {
+    NatGatewayAddress => associate_nat_gateway_address(AssociateNatGatewayAddressInputBuilder);
+    set {
+        set_availability_zone_id: availability_zone_id,
+    }
+    leave {
+        nat_gateway_id: "the resource at hand",
+        allocation_ids: "all missing rows at once: converge()",
+        private_ip_addresses: "all missing rows at once: converge()",
+        availability_zone: "availability_zone_id says it; AWS refuses both",
+        dry_run: "the engine's",
+    }
+}
+
+pub struct NatGateway;
+
+impl Spec {
+    fn is_regional(&self) -> bool {
+        self.availability_mode.as_deref() == Some("regional")
+    }
+    fn is_private(&self) -> bool {
+        self.connectivity_type.as_deref() == Some("private")
+    }
+    /// The address that the gateway was made with; it can never be changed. A regional one has none.
+    fn primary(&self) -> Option<&NatGatewayAddress> {
+        let rows = &self.nat_gateway_addresses;
+        let first = || rows.first().filter(|_| rows.len() == 1);
+        rows.iter().find(|a| a.is_primary == Some(true)).or_else(first).filter(|_| !self.is_regional())
+    }
+    fn others(&self) -> Vec<&NatGatewayAddress> {
+        let primary = self.primary();
+        self.nat_gateway_addresses.iter().filter(|a| primary != Some(*a)).collect()
+    }
+    /// CreateNatGateway with all addresses where they were.
+    fn placed(&self) -> Result<CreateNatGatewayInputBuilder, Failure> {
+        let call = self.create_nat_gateway().map_err(unbuildable("ec2:CreateNatGateway"))?;
+        if self.is_regional() {
+            let zones: Vec<_> = by_zone(self.nat_gateway_addresses.iter())
+                .into_iter()
+                .map(|((zone_id, zone), rows)| {
+                    sdk::AvailabilityZoneAddress::builder()
+                        .set_availability_zone(zone.filter(|_| zone_id.is_none()))
+                        .set_availability_zone_id(zone_id)
+                        .set_allocation_ids(Some(rows.into_iter().filter_map(allocation).collect()))
+                        .build()
+                })
+                .collect();
+            return Ok(call
+                .set_subnet_id(None)
+                .set_vpc_id(self.vpc_id.as_ref().map(|v| v.0.clone()))
+                .set_availability_zone_addresses(Some(zones).filter(|z| !z.is_empty())));
+        }
+        let primary = self.primary();
+        let others = self.others();
+        Ok(call
+            .set_allocation_id(primary.and_then(allocation))
+            .set_private_ip_address(primary.and_then(|a| a.private_ip.clone()))
+            .set_secondary_allocation_ids(every(&others, allocation))
+            .set_secondary_private_ip_addresses(every(&others, |a| a.private_ip.clone())))
+    }
+}
+
+fn allocation(row: &NatGatewayAddress) -> Option<String> {
+    row.allocation_id.as_ref().map(|a| a.0.clone())
+}
+/// One value of each row: AWS pairs the lists by place, so a list with gaps would put addresses together that never were.
+fn every(rows: &[&NatGatewayAddress], one: impl Fn(&NatGatewayAddress) -> Option<String>) -> Option<Vec<String>> {
+    rows.iter().map(|r| one(r)).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+}
+type Zone = (Option<String>, Option<String>);
+fn by_zone<'a>(rows: impl Iterator<Item = &'a NatGatewayAddress>) -> BTreeMap<Zone, Vec<&'a NatGatewayAddress>> {
+    let mut out: BTreeMap<Zone, Vec<_>> = BTreeMap::new();
+    for row in rows {
+        out.entry((row.availability_zone_id.clone(), row.availability_zone.clone())).or_default().push(row);
+    }
+    out
+}
+
+/// Secondary addresses to add and to take away: by allocation, or by private address where there are no allocations.
+fn differences<'a>(now: &'a Spec, want: &'a Spec) -> (Vec<&'a NatGatewayAddress>, Vec<&'a NatGatewayAddress>) {
+    let key = |a: &NatGatewayAddress| allocation(a).or_else(|| a.private_ip.clone());
+    let missing = |from: &'a Spec, among: &'a Spec| -> Vec<&'a NatGatewayAddress> {
+        let have = |a: &&NatGatewayAddress| among.nat_gateway_addresses.iter().any(|b| key(b) == key(a));
+        from.others().into_iter().filter(|a| !have(a)).collect()
+    };
+    (missing(want, now), missing(now, want))
+}
+
+fn is_alive(g: &sdk::NatGateway) -> bool {
+    use sdk::NatGatewayState::{Deleted, Deleting, Failed};
+    !matches!(g.state, Some(Deleted | Deleting | Failed))
+}
+fn is_leaving(a: &sdk::NatGatewayAddress) -> bool {
+    use sdk::NatGatewayAddressStatus::{Disassociating, Failed, Unassigning};
+    matches!(a.status, Some(Disassociating | Failed | Unassigning))
+}
+
+async fn gateways(cx: &Cx, which: Which<'_>) -> Result<Vec<sdk::NatGateway>, Failure> {
+    let call = cx.ec2.describe_nat_gateways().set_filter(only("nat-gateway-id", which)).into_paginator();
+    call.page_size(super::PAGE_ROWS).items().send().try_collect().await.map_err(failed("ec2:DescribeNatGateways"))
+}
+/// One in any state.
+async fn gateway(cx: &Cx, id: &str) -> Result<Option<sdk::NatGateway>, Failure> {
+    let answer = cx.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await;
+    let here = found(answer.map_err(failed("ec2:DescribeNatGateways")))?.and_then(|a| a.nat_gateways);
+    Ok(here.unwrap_or_default().pop())
+}
+
+fn seen(mut g: sdk::NatGateway) -> Option<Seen<Spec>> {
+    let id = g.nat_gateway_id.clone().filter(|_| is_alive(&g))?;
+    let interfaces: Vec<_> =
+        g.nat_gateway_addresses.iter().flatten().filter_map(|a| a.network_interface_id.clone()).collect();
+    if let Some(rows) = &mut g.nat_gateway_addresses {
+        rows.retain(|a| !is_leaving(a));
+    }
+    let mut spec = Spec::from_sdk(&g);
+    if spec.is_regional() {
+        // AWS chooses the zones and their addresses, and goes on changing them.
+        if spec.auto_provision_zones.as_deref() == Some("enabled") {
+            spec.nat_gateway_addresses = Set::default();
+        }
+    } else {
+        // The subnet says the zone.
+        let mut rows = spec.nat_gateway_addresses.to_vec();
+        rows.iter_mut().for_each(|a| (a.availability_zone, a.availability_zone_id) = (None, None));
+        spec.nat_gateway_addresses = rows.into();
+    }
+    Some(Seen { id, spec, aliases: interfaces.into_iter().map(Alias).collect() })
+}
+
+impl Kind for NatGateway {
+    type Name = ec2::NatGateway;
+    type Spec = Spec;
+    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &NatGatewayAddress::COVERAGE];
+    const INPUTS: &'static [&'static Inputs] = &[
+        &<Spec as Input<CreateNatGatewayInputBuilder>>::TABLE,
+        &<NatGatewayAddress as Input<AssociateNatGatewayAddressInputBuilder>>::TABLE,
+    ];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNatGateways"];
+    const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
+        "ec2:CreateNatGateway",
+        "ec2:AssociateNatGatewayAddress",
+        "ec2:DisassociateNatGatewayAddress",
+        "ec2:AssignPrivateNatGatewayAddress",
+        "ec2:UnassignPrivateNatGatewayAddress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+    ];
+    const NEVER_BACK: &'static [&'static str] = &[
+        "its id and its network interface",
+        "open connections through it",
+        "the addresses and zones of a regional gateway that AWS provisions itself",
+        "firewalls attached to it as a proxy",
+    ];
+    const PHASE: Phase = Phase::Network;
+    const IMMUTABLE: &'static [&'static str] =
+        &["subnet_id", "vpc_id", "connectivity_type", "availability_mode", "auto_provision_zones"];
+    const AFTER: &'static [&'static str] = &["ec2:internet-gateway"];
+
+    async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
+        Ok(gateways(cx, which).await?.into_iter().filter_map(seen).collect())
+    }
+
+    async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
+        Ok(gateway(cx, id).await?.and_then(seen))
+    }
+
+    async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
+        // EC2's word, without the dash that its id and its API have.
+        super::made_by::<Self>(cx, "natgateway", step).await
+    }
+
+    async fn create(cx: &Cx, spec: &Spec, step: &Step) -> Result<String, Failure> {
+        let action = "ec2:CreateNatGateway";
+        let tags = tags_on_create(sdk::ResourceType::Natgateway, &spec.tags, step)?;
+        let call = spec.placed()?.tag_specifications(tags).client_token(step.token());
+        let made = call.send_with(&cx.ec2_once).await.map_err(failed(action))?;
+        held(action, "NAT gateway id", made.nat_gateway.and_then(|g| g.nat_gateway_id))
+    }
+
+    async fn converge(cx: &Cx, id: &str, now: &Spec, want: &Spec) -> Result<(), Failure> {
+        let (add, remove) = differences(now, want);
+        let addresses = async {
+            // Those that leave go first: the number of addresses of a gateway is limited.
+            if !remove.is_empty() && want.is_private() {
+                let ips = remove.iter().filter_map(|a| a.private_ip.clone()).collect();
+                let call = cx.ec2.unassign_private_nat_gateway_address().nat_gateway_id(id);
+                let sent = call.set_private_ip_addresses(Some(ips)).send().await;
+                gone_already(sent.map_err(failed("ec2:UnassignPrivateNatGatewayAddress")))?;
+            } else if !remove.is_empty() {
+                let live = gateway(cx, id).await?.and_then(|g| g.nat_gateway_addresses).unwrap_or_default();
+                let leaves = |a: &sdk::NatGatewayAddress| {
+                    !is_leaving(a)
+                        && remove.iter().any(|r| a.allocation_id.is_some() && allocation(r) == a.allocation_id)
+                };
+                let ids: Vec<_> = live.into_iter().filter(leaves).filter_map(|a| a.association_id).collect();
+                if !ids.is_empty() {
+                    let call = cx.ec2.disassociate_nat_gateway_address().nat_gateway_id(id);
+                    let sent = call.set_association_ids(Some(ids)).send().await;
+                    gone_already(sent.map_err(failed("ec2:DisassociateNatGatewayAddress")))?;
+                }
+            }
+            if !add.is_empty() && want.is_private() {
+                let call = cx.ec2.assign_private_nat_gateway_address().nat_gateway_id(id);
+                let call = call.set_private_ip_addresses(every(&add, |a| a.private_ip.clone()));
+                return call.send().await.map(drop).map_err(failed("ec2:AssignPrivateNatGatewayAddress"));
+            }
+            for rows in by_zone(add.iter().copied()).into_values() {
+                let action = "ec2:AssociateNatGatewayAddress";
+                let Some(first) = rows.first() else { continue };
+                let mut call = first.associate_nat_gateway_address().map_err(unbuildable(action))?.nat_gateway_id(id);
+                call = call.set_allocation_ids(every(&rows, allocation));
+                if want.is_regional() {
+                    if first.availability_zone_id.is_none() {
+                        call = call.set_availability_zone(first.availability_zone.clone());
+                    }
+                } else {
+                    call = call.set_private_ip_addresses(every(&rows, |a| a.private_ip.clone()));
+                }
+                call.send_with(&cx.ec2).await.map_err(failed(action))?;
+            }
+            Ok(())
+        };
+        let calls: Vec<BoxFuture<'_, Result<(), Failure>>> =
+            vec![Box::pin(converge_tags(cx, id, &now.tags, &want.tags)), Box::pin(addresses)];
+        all(calls).await
+    }
+
+    async fn settled(cx: &Cx, id: &str) -> Result<Settled, Failure> {
+        // H13: made in the background; the reason of a failure is told for an hour.
+        let Some(g) = gateway(cx, id).await? else { return Ok(Settled::Waiting("not listed yet".into())) };
+        let word = g.state.as_ref().map_or("unknown", |s| s.as_str()).to_owned();
+        Ok(match g.state {
+            Some(sdk::NatGatewayState::Available) => addresses_settled(&g),
+            Some(sdk::NatGatewayState::Failed) => {
+                let code = g.failure_code.unwrap_or(word);
+                Settled::Failed(format!("{code}: {}", g.failure_message.unwrap_or_default()))
+            }
+            Some(sdk::NatGatewayState::Deleted | sdk::NatGatewayState::Deleting) => Settled::Failed(word),
+            _ => Settled::Waiting(word),
+        })
+    }
+
+    fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
+        let Some(now) = now else { return vec!["ec2:CreateNatGateway"] };
+        let (add, remove) = differences(now, want);
+        let mut out = tag_calls(&now.tags, &want.tags);
+        match (remove.is_empty(), want.is_private()) {
+            (true, _) => {}
+            (false, true) => out.push("ec2:UnassignPrivateNatGatewayAddress"),
+            (false, false) => out.push("ec2:DisassociateNatGatewayAddress"),
+        }
+        match (add.is_empty(), want.is_private()) {
+            (true, _) => {}
+            (false, true) => out.push("ec2:AssignPrivateNatGatewayAddress"),
+            (false, false) => {
+                out.extend(by_zone(add.into_iter()).into_keys().map(|_| "ec2:AssociateNatGatewayAddress"));
+            }
+        }
+        out
+    }
+}
+
+/// An available gateway may still be taking an address on, or have failed to.
+fn addresses_settled(g: &sdk::NatGateway) -> Settled {
+    use sdk::NatGatewayAddressStatus::{Assigning, Associating, Failed};
+    let rows = || g.nat_gateway_addresses.iter().flatten();
+    if let Some(bad) = rows().find(|a| a.status == Some(Failed)) {
+        let address = bad.allocation_id.as_ref().or(bad.private_ip.as_ref()).map_or("an address", |a| a.as_str());
+        return Settled::Failed(format!("{address}: {}", bad.failure_message.as_deref().unwrap_or("failed")));
+    }
+    match rows().find_map(|a| a.status.as_ref().filter(|s| matches!(s, Associating | Assigning))) {
+        Some(status) => Settled::Waiting(status.as_str().to_owned()),
+        None => Settled::Ready,
+    }
+}
