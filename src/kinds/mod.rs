@@ -7,3 +7,11 @@ pub mod names;
 pub mod registry;
 
 pub use kind::{AnyKind, Captured, Kind, Seen, Settled, Step, Which};
+
+/// Takes the tags that told a restore's steps apart off what it made, so that infrastructure as code sees no difference.
+pub async fn remove_step_tags(cx: &crate::aws::Cx, ids: &[String]) -> Result<(), crate::aws::Failure> {
+    for ids in ids.chunks(1000) {
+        ec2::untag_steps(cx, ids).await?;
+    }
+    Ok(())
+}

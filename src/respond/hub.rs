@@ -76,12 +76,17 @@ impl Hub {
         let mut settings = Settings { region: config.aws.regions.first().cloned(), ..Settings::default() };
         let mut aws = Aws::connect(settings.clone()).await?;
         if let Some(arn) = &config.aws.restore_role {
-            let role = Role { arn: arn.as_str().to_owned(), external_id: config.aws.external_id.clone(), session_policy: None };
+            let role = Role {
+                arn: arn.as_str().to_owned(),
+                external_id: config.aws.external_id.clone(),
+                session_policy: None,
+            };
             settings.restore.insert(aws.caller().account.clone(), role);
             aws = Aws::connect(settings).await?;
         }
         let aws = Arc::new(aws);
-        let regions: Vec<Region> = if config.aws.regions.is_empty() { vec![aws.region().clone()] } else { config.aws.regions.clone() };
+        let regions: Vec<Region> =
+            if config.aws.regions.is_empty() { vec![aws.region().clone()] } else { config.aws.regions.clone() };
         let scopes = regions.into_iter().map(|region| Scope { region, ..aws.scope() }).collect();
         let capture = Capture {
             store: self.store.clone(),
@@ -120,12 +125,16 @@ impl Hub {
     }
 
     /// Changes one incident as it is stored now. `None` when there is none of that id.
-    pub async fn change_incident(&self, id: &IncidentId, change: impl FnOnce(&mut Incident)) -> Result<Option<Incident>, StoreError> {
+    pub async fn change_incident(
+        &self,
+        id: &IncidentId,
+        change: impl FnOnce(&mut Incident),
+    ) -> Result<Option<Incident>, StoreError> {
         let _one_at_a_time = self.incidents.lock().await;
         let Some(mut incident) = self.store.incident(id)? else { return Ok(None) };
         change(&mut incident);
         let stored = incident.clone();
-        self.store.commit(Batch::of(|b| { b.incident(stored); })).await?;
+        self.store.commit(Batch::of(|b| b.incident(stored))).await?;
         Ok(Some(incident))
     }
     /// Held while detection compares all incidents with what it knows.

@@ -5,20 +5,12 @@ use crate::{
     capture::{CaptureError, Follower},
     config::{Mode, Policy},
     detect::incident::State as Detection,
-    model::{
-        By, Incident, IncidentState, SessionId, Timestamp,
-        audit::What,
-        sweep::SweepCause,
-    },
+    model::{By, Incident, IncidentState, SessionId, Timestamp, audit::What, sweep::SweepCause},
     plan::Plan,
     restore::{Restore, RestoreState, prepare::PrepareError},
     store::{Batch, StoreError},
 };
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Arrivals taken at a time.
 const ARRIVALS_PER_ROUND: usize = 1000;
@@ -91,7 +83,8 @@ impl Reconciler {
     async fn detect(&mut self, now: Timestamp) -> Result<(), RoundError> {
         loop {
             let sessions = self.feed()?;
-            let _one_at_a_time = self.hub.incidents_lock().await;
+            let hub = self.hub.clone();
+            let _one_at_a_time = hub.incidents_lock().await;
             let existing = self.hub.store.incidents()?;
             let found = self.detection.incidents(now, &existing);
             let mut batch = Batch::new();
@@ -102,7 +95,11 @@ impl Reconciler {
                 if !existing.iter().any(|e| e.id == incident.id) {
                     tracing::warn!(incident = %incident.id, actor = %incident.actor, calls = incident.losses().count(), "an agent destroys: incident opened");
                     let what = What::new("incident-opened", &incident.id);
-                    batch.audit(now, "daemon", what.with(serde_json::json!({ "actor": incident.actor.arn, "first": incident.first })));
+                    batch.audit(
+                        now,
+                        "daemon",
+                        what.with(serde_json::json!({ "actor": incident.actor.arn, "first": incident.first })),
+                    );
                 }
                 batch.incident(incident.clone());
             }
@@ -127,17 +124,23 @@ impl Reconciler {
 
     /// An agent's session was first seen: capture its scope at once, beside everything else.
     fn checkpoint(&mut self) {
-        let fresh: Vec<SessionId> = self.detection.agents().map(|s| s.id).filter(|id| !self.checkpointed.contains(id)).collect();
+        let fresh: Vec<SessionId> =
+            self.detection.agents().map(|s| s.id).filter(|id| !self.checkpointed.contains(id)).collect();
         for session in fresh {
             self.checkpointed.insert(session.clone());
             let hub = self.hub.clone();
             self.hub.restores.tasks.spawn(async move {
                 let swept = async {
                     let core = hub.core().await.map_err(|e| e.to_string())?;
-                    core.capture.sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone() }).await.map_err(|e| e.to_string())
+                    core.capture
+                        .sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone() })
+                        .await
+                        .map_err(|e| e.to_string())
                 };
                 match swept.await {
-                    Ok(sweep) => tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session"),
+                    Ok(sweep) => {
+                        tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session")
+                    }
                     Err(e) => tracing::error!(%session, "no checkpoint of an agent's session: {e}"),
                 }
             });
@@ -146,9 +149,14 @@ impl Reconciler {
 
     /// Plans for an incident and starts what may start; how long until it may, if the policy will.
     async fn attend(&self, incident: &Incident, now: Timestamp) -> Result<Option<Duration>, RoundError> {
-        let waiting = matches!(incident.state, IncidentState::Open | IncidentState::Planned | IncidentState::AwaitingApproval | IncidentState::Observed);
+        let waiting = matches!(
+            incident.state,
+            IncidentState::Open | IncidentState::Planned | IncidentState::AwaitingApproval | IncidentState::Observed
+        );
         let settled = incident.settled.unwrap_or(0);
-        let again = !waiting && incident.state != IncidentState::Restoring && incident.acts.iter().skip(settled).any(|a| a.destroyed());
+        let again = !waiting
+            && incident.state != IncidentState::Restoring
+            && incident.acts.iter().skip(settled).any(|a| a.destroyed());
         if !waiting && !again {
             return Ok(None);
         }
@@ -160,7 +168,9 @@ impl Reconciler {
         if incident.state != IncidentState::Planned || policy.mode != Mode::Auto {
             return Ok(None);
         }
-        let Some(plan) = incident.plan.as_ref().map(|d| self.hub.store.plan::<Plan>(d)).transpose()?.flatten() else { return Ok(None) };
+        let Some(plan) = incident.plan.as_ref().map(|d| self.hub.store.plan::<Plan>(d)).transpose()?.flatten() else {
+            return Ok(None);
+        };
         if plan.is_empty() || self.hub.halted()?.is_some() || self.hub.restores.is_running(&plan.digest) {
             return Ok(None);
         }
@@ -170,7 +180,11 @@ impl Reconciler {
         }
         tracing::warn!(incident = %incident.id, plan = plan.digest.short(), policy = policy.name, "the grace period is over: restoring");
         self.hub.change_incident(&incident.id, |i| i.state = IncidentState::Restoring).await?;
-        self.hub.restore_in_background(plan, Start::Fresh { incident: Some(incident.id.clone()) }, By::policy(&policy.name));
+        self.hub.restore_in_background(
+            plan,
+            Start::Fresh { incident: Some(incident.id.clone()) },
+            By::policy(&policy.name),
+        );
         Ok(None)
     }
 
@@ -192,7 +206,7 @@ impl Reconciler {
             }
         };
         let digest = told.plan.digest.clone();
-        self.hub.store.commit(Batch::of(|b| { b.plan(&digest, &told.plan); })).await?;
+        self.hub.store.commit(Batch::of(|b| b.plan(&digest, &told.plan))).await?;
         let doubt = self.doubt(incident, policy, &told.plan, again);
         self.hub
             .change_incident(&incident.id, |i| {
@@ -250,7 +264,11 @@ impl Reconciler {
                 continue;
             }
             if !restore.by.is_policy() {
-                tracing::warn!(restore = restore.id, "a restore was cut short; `rollbackd resume {}` goes on", restore.id);
+                tracing::warn!(
+                    restore = restore.id,
+                    "a restore was cut short; `rollbackd resume {}` goes on",
+                    restore.id
+                );
                 continue;
             }
             if let Some(plan) = self.hub.store.plan::<Plan>(&restore.plan)? {

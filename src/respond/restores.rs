@@ -88,7 +88,13 @@ impl Restores {
 
 impl Hub {
     /// Executes a plan to its receipt, and writes into its incident what came of it.
-    pub async fn restore(&self, plan: &Plan, start: Start, by: By, progress: &mpsc::UnboundedSender<Progress>) -> Result<Receipt, RestoreError> {
+    pub async fn restore(
+        &self,
+        plan: &Plan,
+        start: Start,
+        by: By,
+        progress: &mpsc::UnboundedSender<Progress>,
+    ) -> Result<Receipt, RestoreError> {
         let place = self.restores.place(plan)?;
         let core = self.core().await?;
         let restore = match start {
@@ -122,7 +128,7 @@ impl Hub {
     pub fn restore_in_background(self: &Arc<Self>, plan: Plan, start: Start, by: By) {
         let hub = self.clone();
         self.restores.tasks.spawn(async move {
-            let (progress, mut steps) = mpsc::unbounded_channel();
+            let (progress, mut steps) = mpsc::unbounded_channel::<Progress>();
             let log = async {
                 while let Some(p) = steps.recv().await {
                     tracing::info!(step = p.step, of = p.of, verb = %p.verb, resource = %p.resource, state = %p.state, new_id = p.new_id, why = p.why, "restore");

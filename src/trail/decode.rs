@@ -139,8 +139,7 @@ fn value(v: &Value, around: &Around, wraps: usize, out: &mut Decoded) {
         if !DETAIL_TYPES.contains(&kind) {
             return out.ignored.push(format!("an event of type `{}`", short(kind)));
         }
-        let around =
-            Around { time: text("time"), account: text("account"), region: text("region"), ..*around };
+        let around = Around { time: text("time"), account: text("account"), region: text("region"), ..*around };
         return one(detail, &around, out);
     }
     if let Some(record) = text("CloudTrailEvent") {
@@ -343,6 +342,6 @@ fn time_of_text(text: &str) -> Option<Timestamp> {
         return None;
     }
     let with_offset = || text.parse::<Timestamp>().ok();
-    let without = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
-    with_offset().or_else(|| without().map(|z| z.timestamp()))
+    let without = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();
+    with_offset().or_else(without)
 }
