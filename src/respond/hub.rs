@@ -37,7 +37,7 @@ pub struct Hub {
     core: tokio::sync::Mutex<Option<Arc<Core>>>,
     pub restores: Restores,
     /// Rung when there may be something to do.
-    pub bell: Notify,
+    pub bell: Arc<Notify>,
     /// One change of incidents at a time: detection, planning and restores write to the same documents.
     incidents: tokio::sync::Mutex<()>,
     troubles: Mutex<std::collections::BTreeMap<&'static str, String>>,
@@ -50,7 +50,7 @@ impl Hub {
             config: RwLock::new(Arc::new(config)),
             core: tokio::sync::Mutex::default(),
             restores: Restores::default(),
-            bell: Notify::new(),
+            bell: Arc::new(Notify::new()),
             incidents: tokio::sync::Mutex::default(),
             troubles: Mutex::default(),
         })
@@ -113,10 +113,10 @@ impl Hub {
     pub fn halted(&self) -> Result<Option<Halted>, StoreError> {
         Ok(self.store.meta::<Option<Halted>>(HALT)?.flatten())
     }
-    /// Stops every automatic act, running restores included, or allows them again.
-    pub async fn set_halt(&self, halted: Option<Halted>, batch: &mut Batch) -> Result<(), StoreError> {
+    /// Stops every automatic act, running restores included, or allows them again. `batch` holds the audit of it.
+    pub async fn set_halt(&self, halted: Option<Halted>, mut batch: Batch) -> Result<(), StoreError> {
         batch.meta(HALT, &halted);
-        self.store.commit(std::mem::take(batch)).await?;
+        self.store.commit(batch).await?;
         if halted.is_some() {
             self.restores.stop_all();
         }

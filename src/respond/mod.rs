@@ -8,5 +8,5 @@ mod reconcile;
 pub mod restores;
 
 pub use hub::{Core, Halted, Hub};
-pub use reconcile::Reconciler;
+pub use reconcile::{Reconciler, starts_at};
 pub use restores::{Busy, Restores};

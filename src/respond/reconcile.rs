@@ -104,7 +104,9 @@ impl Reconciler {
                 batch.incident(incident.clone());
             }
             for merged in &found.merged {
-                if let Some(mut gone) = existing.iter().find(|e| e.id == merged.gone).cloned() {
+                if let Some(mut gone) =
+                    existing.iter().find(|e| e.id == merged.gone && e.state != IncidentState::Rejected).cloned()
+                {
                     gone.state = IncidentState::Rejected;
                     gone.settled = Some(usize::MAX);
                     gone.trouble = Some(format!("is part of incident {}", merged.into));

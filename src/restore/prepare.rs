@@ -235,7 +235,7 @@ impl Preparer {
     /// The instant of a restore point; where none is given, when the resource was last seen.
     fn instant(&self, wanted: &Wanted) -> Result<Timestamp, PrepareError> {
         match &wanted.at {
-            Some(at) => self.resolve(at),
+            Some(at) => resolve(self.store(), self.margin, at),
             None => {
                 let keys = match &wanted.subject {
                     Subject::Resources(keys) => keys.clone(),
@@ -258,19 +258,6 @@ impl Preparer {
                 at.ok_or_else(|| PrepareError::NeedsPoint(wanted.subject.to_string()))
             }
         }
-    }
-    /// What a restore point stands for.
-    pub fn resolve(&self, at: &At) -> Result<Timestamp, PrepareError> {
-        Ok(match at {
-            At::Time(t) => *t,
-            At::Ago(ago) => Timestamp::now() - *ago,
-            At::Named(name) => match name {
-                PointName::BeforeIncident(id) => self.store().incident(id)?.map(|i| i.first - self.margin),
-                PointName::BeforeSession(id) => self.store().session(id)?.map(|s| s.first_seen - self.margin),
-                PointName::Label(label) => self.store().label(label)?,
-            }
-            .ok_or_else(|| PrepareError::NoSuchPoint(name.clone()))?,
-        })
     }
     /// Kinds of one sweep are read at slightly different times: an instant within a sweep means its end.
     fn whole_sweep(&self, at: Timestamp) -> Result<Timestamp, PrepareError> {
@@ -385,6 +372,20 @@ impl Preparer {
         }
         Ok(out)
     }
+}
+
+/// The instant that a restore point stands for.
+pub fn resolve(store: &Store, margin: SignedDuration, at: &At) -> Result<Timestamp, PrepareError> {
+    Ok(match at {
+        At::Time(t) => *t,
+        At::Ago(ago) => Timestamp::now() - *ago,
+        At::Named(name) => match name {
+            PointName::BeforeIncident(id) => store.incident(id)?.map(|i| i.first - margin),
+            PointName::BeforeSession(id) => store.session(id)?.map(|s| s.first_seen - margin),
+            PointName::Label(label) => store.label(label)?,
+        }
+        .ok_or_else(|| PrepareError::NoSuchPoint(name.clone()))?,
+    })
 }
 
 /// The seeds and all that is tied to them by references, in either direction.
