@@ -164,7 +164,8 @@ fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     }
     if entries.is_empty() {
         shallow(&record.request, &mut |leaf, name| {
-            if kind_of_id(&tidy(name)).is_some() || tells(leaf) {
+            // At the top of a request that nobody described, `name` and `id` are its own.
+            if kind_of_id(&tidy(name)).is_some() || tells(leaf) || matches!(leaf, "name" | "id" | "arn" | "names") {
                 out.name(name, None);
             }
         });
@@ -389,7 +390,7 @@ fn shallow<'a>(v: &'a Value, see: &mut impl FnMut(&'a str, &'a str)) {
         for (name, v) in level {
             match v {
                 Value::String(text) => {
-                    found |= kind_of_id(&tidy(text)).is_some() || tells(name);
+                    found |= kind_of_id(&tidy(text)).is_some() || tells(name) || name == "name" || name == "id";
                     see(name, text);
                 }
                 Value::Array(list) => next.extend(list.iter().map(|v| (name, v))),
