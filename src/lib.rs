@@ -30,6 +30,7 @@ pub mod aws;
 pub mod capture;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod detect;
 pub mod kinds;
 pub mod model;

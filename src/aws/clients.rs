@@ -136,6 +136,14 @@ impl Aws {
     pub fn config(&self) -> &SdkConfig {
         &self.base
     }
+    /// A client for a queue: the caller's own identity, in the queue's region.
+    pub fn sqs(&self, region: Option<&Region>) -> aws_sdk_sqs::Client {
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.base);
+        if let Some(region) = region {
+            config = config.region(sdk_region(region));
+        }
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
     /// The request budget of an account and region, shared by all its clients.
     pub fn budget(&self, scope: &Scope) -> Arc<Budget> {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);

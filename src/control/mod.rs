@@ -3,7 +3,7 @@
 pub mod api;
 mod client;
 mod server;
-mod service;
+pub mod service;
 
 pub use client::{Client, NoDaemon};
 pub use server::{Server, ServerError};

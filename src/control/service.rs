@@ -28,7 +28,19 @@ pub struct Service {
 }
 /// The health of each source of a daemon, by name.
 #[derive(Default)]
-pub struct Sources(pub Mutex<Vec<(String, watch::Receiver<Health>)>>);
+pub struct Sources(Mutex<Vec<(String, watch::Receiver<Health>)>>);
+
+impl Sources {
+    pub fn set(&self, name: &str, health: watch::Receiver<Health>) {
+        self.lock().push((name.to_owned(), health));
+    }
+    pub fn retain(&self, stays: impl Fn(&str) -> bool) {
+        self.lock().retain(|(name, _)| stays(name));
+    }
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, watch::Receiver<Health>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl From<StoreError> for Fault {
     fn from(e: StoreError) -> Self {
@@ -515,13 +527,7 @@ impl Service {
             );
         }
         let sources: Vec<Source> = match &self.sources {
-            Some(sources) => sources
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .map(|(name, health)| source(name, health))
-                .collect(),
+            Some(sources) => sources.lock().iter().map(|(name, health)| source(name, health)).collect(),
             None => vec![],
         };
         let restores: Vec<RestoreLine> = store
