@@ -70,20 +70,20 @@ impl Drop for Inner {
 
 impl Store {
     /// Opens the store in a directory, or makes one there (mode 0700, its files 0600). One that is damaged beyond opening is
-    /// set aside, a new one is made, and [`Store::trouble`] says so.
+    /// set aside, a new one is made, and [`Store::trouble`] says so; it also says when the disk lost writes.
     ///
     /// # Errors
     /// [`StoreError::Held`] by another opener, [`StoreError::Newer`] schema, [`StoreError::Io`] for a disk that is full,
     /// read-only or not ours.
     pub fn open(dir: &Path) -> Result<Self> {
-        let open::Opened { engine, lock, trouble } = open::open(dir)?;
+        let open::Opened { engine, lock, mark, trouble } = open::open(dir)?;
         let engine = Arc::new(engine);
         let failure = Failure::default();
         let (queue, jobs) = mpsc::channel(writer::QUEUE_BATCHES);
         let (its_engine, its_failure) = (engine.clone(), failure.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&its_engine, &its_failure, jobs))
+            .spawn(move || writer::run(&its_engine, mark, &its_failure, jobs))
             .map_err(|source| StoreError::Io { doing: "start the writer of", path: dir.into(), source })?;
         let inner =
             Inner { dir: dir.into(), trouble, failure, queue: Some(queue), writer: Some(writer), engine, _lock: lock };
@@ -93,7 +93,8 @@ impl Store {
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
-    /// What is wrong with the store for people to act on: a damaged one that was set aside, until it is removed.
+    /// What is wrong with the store for people to act on: a damaged one that was set aside, writes that were on the disk and
+    /// are gone. Stays until what it names is removed.
     pub fn trouble(&self) -> Option<&str> {
         self.inner.trouble.as_deref()
     }
