@@ -59,6 +59,7 @@ pub struct Batch {
     pub(super) broken: Option<StoreError>,
 }
 impl Batch {
+    /// Nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,9 +69,11 @@ impl Batch {
         fill(&mut batch);
         batch
     }
+    /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.broken.is_none()
     }
+    /// How many changes were added.
     pub fn len(&self) -> usize {
         self.changes.len()
     }

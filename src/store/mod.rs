@@ -6,6 +6,7 @@
 //!   commits first, and a barrier covers all that was written before it.
 //! - Every value is checked before it is written and after it is read (`envelope`). What does not check is
 //!   [`StoreError::Corrupt`], never a panic and never a value left out.
+//! - Every read is synchronous and may give [`StoreError::Corrupt`], which names the value, or [`StoreError::Engine`].
 //! - Keys and trees are in `keys`. Nothing in them means something on one host only.
 //! - Only `engine` names sled. No clock here but for the name of a store that is set aside.
 mod batch;
@@ -89,7 +90,7 @@ impl Store {
             Inner { dir: dir.into(), trouble, failure, queue: Some(queue), writer: Some(writer), engine, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
-    /// Where it is.
+    /// The directory that it was opened in.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
