@@ -129,4 +129,43 @@ mod tests {
         assert_eq!(append(&store, at(3), "daemon", What::new("stopped", "")).await.unwrap().seq, 2);
         assert_eq!(verify(&store).unwrap().entries, 2);
     }
+
+    /// One chain of six, made once a case: what is done to it must show, at the right place.
+    #[tokio::test]
+    async fn what_is_done_to_the_chain_behind_our_back_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for i in 1..=6 {
+            append(&store, at(i), "daemon", What::new("approved", i)).await.unwrap();
+        }
+        let all = store.audit_range(1, 9).unwrap();
+        let first_break = |store: &Store| match verify(store) {
+            Err(NotVerified::Broken(b)) => Some((b.seq, b.how)),
+            other => {
+                assert!(other.is_ok(), "{other:?}");
+                None
+            }
+        };
+        for (i, entry) in all.iter().enumerate() {
+            let seq = entry.seq;
+            store.forge_audit(seq, None);
+            let how = if i == 5 { How::Truncated } else { How::Dropped };
+            assert_eq!(first_break(&store), Some((seq, how)));
+            store.forge_audit(seq, Some(&Entry { who: "nobody".into(), ..entry.clone() }));
+            assert_eq!(first_break(&store), Some((seq, How::Changed)));
+            // Hashed anew by who knows how: the next one does not follow it, or the head does not name it.
+            let before = i.checked_sub(1).map(|i| all[i].head());
+            store
+                .forge_audit(seq, Some(&Entry::follow(before.as_ref(), entry.at, "nobody".into(), entry.what.clone())));
+            let expected = if i == 5 { (6, How::Truncated) } else { (seq + 1, How::Reordered) };
+            assert_eq!(first_break(&store), Some(expected));
+            store.forge_audit(seq, Some(&all[(i + 1) % 6]));
+            assert_eq!(first_break(&store), Some((seq, How::Reordered)));
+            store.forge_audit(seq, Some(entry));
+            assert_eq!(first_break(&store), None);
+        }
+        let seventh = Entry::follow(Some(&all[5].head()), at(7), "nobody".into(), What::new("approved", 7));
+        store.forge_audit(7, Some(&seventh));
+        assert_eq!(first_break(&store), Some((7, How::Truncated)), "past the head");
+    }
 }

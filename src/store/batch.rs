@@ -59,6 +59,7 @@ pub struct Batch {
     pub(super) broken: Option<StoreError>,
 }
 impl Batch {
+    /// Nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,16 +69,20 @@ impl Batch {
         fill(&mut batch);
         batch
     }
+    /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.broken.is_none()
     }
+    /// How many changes were added.
     pub fn len(&self) -> usize {
         self.changes.len()
     }
 
     /// One read of a resource. The same spec as its last version only moves that one's `seen_at` (and its aliases and
-    /// unmapped elements, should they differ); a tombstone over a tombstone or over nothing changes nothing. One that is
-    /// older than the last version joins the history and leaves `current` alone. Refused when `hash` is not that of the spec.
+    /// unmapped elements, should they differ), and so does a tombstone over a tombstone; one over nothing changes nothing.
+    /// A read that is older than the last version joins the history and leaves `current` alone. One that found something
+    /// else while the version before it was seen both earlier and later parts that one in two. Refused when `hash` is not
+    /// that of the spec.
     pub fn version(&mut self, version: Version) -> &mut Self {
         self.add(Change::Version(Box::new(version)))
     }

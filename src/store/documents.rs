@@ -91,9 +91,11 @@ impl Store {
     pub fn sessions(&self) -> Result<Vec<Session>> {
         Ok(self.all(Tree::Sessions, &[])?.into_iter().map(|(_, s)| s).collect())
     }
+    /// What is known of a session.
     pub fn session(&self, id: &SessionId) -> Result<Option<Session>> {
         self.one(Tree::Sessions, &keys::text(&id.0))
     }
+    /// An incident as it was last written.
     pub fn incident(&self, id: &IncidentId) -> Result<Option<Incident>> {
         self.one(Tree::Incidents, &keys::text(id.as_str()))
     }
@@ -103,6 +105,7 @@ impl Store {
         out.sort_by(|a, b| b.first.cmp(&a.first).then_with(|| a.id.cmp(&b.id)));
         Ok(out)
     }
+    /// The plan of a digest, as the caller's type.
     pub fn plan<T: DeserializeOwned>(&self, id: &Hash) -> Result<Option<T>> {
         self.one(Tree::Plans, &keys::text(id.as_str()))
     }
@@ -116,6 +119,7 @@ impl Store {
         })?;
         Ok(out)
     }
+    /// A restore as it was last written, as the caller's type.
     pub fn restore<T: DeserializeOwned>(&self, id: &str) -> Result<Option<T>> {
         self.one(Tree::Restores, &keys::text(id))
     }

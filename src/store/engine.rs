@@ -147,8 +147,9 @@ impl Engine {
             Some(last) => {
                 let (raw, _) = last?;
                 let key = raw.get(..raw.len().saturating_sub(CHUNK_SUFFIX)).unwrap_or_default();
-                // Without its first chunk it is no value; the scrub reports what is left of it.
-                self.item_inside(tree, key)
+                // Without its first chunk it is corrupt, not absent.
+                let torn = Item { key: key.to_vec(), chunks: Vec::new(), gap: true };
+                Ok(Some(self.item_inside(tree, key)?.unwrap_or(torn)))
             }
             None => Ok(None),
         })

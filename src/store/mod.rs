@@ -6,6 +6,7 @@
 //!   commits first, and a barrier covers all that was written before it.
 //! - Every value is checked before it is written and after it is read (`envelope`). What does not check is
 //!   [`StoreError::Corrupt`], never a panic and never a value left out.
+//! - Every read is synchronous and may give [`StoreError::Corrupt`], which names the value, or [`StoreError::Engine`].
 //! - Keys and trees are in `keys`. Nothing in them means something on one host only.
 //! - Only `engine` names sled. No clock here but for the name of a store that is set aside.
 mod batch;
@@ -70,30 +71,31 @@ impl Drop for Inner {
 
 impl Store {
     /// Opens the store in a directory, or makes one there (mode 0700, its files 0600). One that is damaged beyond opening is
-    /// set aside, a new one is made, and [`Store::trouble`] says so.
+    /// set aside, a new one is made, and [`Store::trouble`] says so; it also says when the disk lost writes.
     ///
     /// # Errors
     /// [`StoreError::Held`] by another opener, [`StoreError::Newer`] schema, [`StoreError::Io`] for a disk that is full,
     /// read-only or not ours.
     pub fn open(dir: &Path) -> Result<Self> {
-        let open::Opened { engine, lock, trouble } = open::open(dir)?;
+        let open::Opened { engine, lock, mark, trouble } = open::open(dir)?;
         let engine = Arc::new(engine);
         let failure = Failure::default();
         let (queue, jobs) = mpsc::channel(writer::QUEUE_BATCHES);
         let (its_engine, its_failure) = (engine.clone(), failure.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&its_engine, &its_failure, jobs))
+            .spawn(move || writer::run(&its_engine, mark, &its_failure, jobs))
             .map_err(|source| StoreError::Io { doing: "start the writer of", path: dir.into(), source })?;
         let inner =
             Inner { dir: dir.into(), trouble, failure, queue: Some(queue), writer: Some(writer), engine, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
-    /// Where it is.
+    /// The directory that it was opened in.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
-    /// What is wrong with the store for people to act on: a damaged one that was set aside, until it is removed.
+    /// What is wrong with the store for people to act on: a damaged one that was set aside, writes that were on the disk and
+    /// are gone. Stays until what it names is removed.
     pub fn trouble(&self) -> Option<&str> {
         self.inner.trouble.as_deref()
     }

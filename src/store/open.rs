@@ -1,17 +1,22 @@
 //! Opening: our lock first, then the leftovers that make sled unopenable, then sled; a store that will not open is set
 //! aside, never deleted.
 //!
-//! In the store's directory stand `lock`, `sled/`, and `sled.bad-<time>/` for each that was set aside, with a file `reason`
-//! in it.
+//! In the store's directory stand `lock`, `sled/`, `mark`, `lost` if writes are, and `sled.bad-<time>/` for each store that
+//! was set aside, with a file `reason` in it.
+//!
+//! sled opens a file with damaged segments by leaving out all that comes after them, without a word; one that is all garbage
+//! opens as an empty store (tests show it). So each transaction has a number, in the store and after its barrier in `mark`,
+//! and a store that knows fewer than its mark has lost what was acknowledged.
 use super::{
-    StoreError,
+    StoreError, documents,
     engine::{Engine, NotOpen},
     error::Result,
+    keys::Tree,
 };
 use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +28,7 @@ const FREE_BYTES_MIN: usize = 2 << 20;
 pub(super) struct Opened {
     pub engine: Engine,
     pub lock: File,
+    pub mark: Mark,
     pub trouble: Option<String>,
 }
 
@@ -36,7 +42,19 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
     make_dir(&path)?;
     set_mode(&path, 0o700)?;
     remove_torn_snapshots(&path)?;
-    let engine = match open_engine(dir, &path) {
+    let mut mark = Mark::open(dir)?;
+    let opened = open_engine(dir, &path).and_then(|engine| {
+        let marked = mark.read();
+        let known = commits(&engine, marked).map_err(NotOpen::Refused)?;
+        if known == 0 && marked > 0 {
+            return Err(NotOpen::Damaged(format!("nothing is left of its {marked} transactions")));
+        }
+        if known < marked {
+            note_loss(dir, known, marked).map_err(NotOpen::Refused)?;
+        }
+        Ok(engine)
+    });
+    let engine = match opened {
         Ok(engine) => engine,
         Err(NotOpen::Refused(e)) => return Err(e),
         Err(NotOpen::Damaged(why)) => {
@@ -50,7 +68,8 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
         }
     };
     settle(dir, &path)?;
-    Ok(Opened { engine, lock, trouble: trouble(dir)? })
+    mark.set(commits(&engine, mark.read())?);
+    Ok(Opened { engine, lock, mark, trouble: trouble(dir)? })
 }
 
 fn open_engine(dir: &Path, path: &Path) -> std::result::Result<Engine, NotOpen> {
@@ -149,6 +168,62 @@ fn set_aside(dir: &Path, path: &Path, why: &str) -> Result<PathBuf> {
     Ok(aside)
 }
 
+/// The number of the last transaction whose barrier returned. Written without a sync of its own: after a kill it is exact,
+/// after a loss of power it may be an earlier one, and then less is found missing than is.
+pub(super) struct Mark {
+    file: File,
+    last: u64,
+}
+impl Mark {
+    fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("mark");
+        let options = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        options.open(&path).map(|file| Self { file, last: 0 }).map_err(at("open", &path))
+    }
+    /// 0 when there is none.
+    fn read(&self) -> u64 {
+        let mut text = [0; MARK_DIGITS];
+        let read = self.file.read_exact_at(&mut text, 0);
+        read.ok().and_then(|()| std::str::from_utf8(&text).ok()?.parse().ok()).unwrap_or(0)
+    }
+    /// The number of the last transaction.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+    /// A mark that cannot be written finds no loss, and does no other harm: the barrier has already returned.
+    pub fn set(&mut self, n: u64) {
+        self.last = n;
+        if let Err(error) = self.file.write_all_at(format!("{n:0MARK_DIGITS$}").as_bytes(), 0) {
+            tracing::warn!(%error, "the store's mark could not be written");
+        }
+    }
+}
+/// As many as u64 has.
+const MARK_DIGITS: usize = 20;
+
+/// How many transactions the store knows of. One corrupt value is no loss of all others: then as many as are marked.
+fn commits(engine: &Engine, marked: u64) -> Result<u64> {
+    let key = documents::meta_own(COMMITS);
+    let read = engine.get(Tree::Meta, &key).and_then(|found| match found {
+        None => Ok(0),
+        Some(plain) => documents::from_json(Tree::Meta, &key, &plain),
+    });
+    match read {
+        Err(StoreError::Corrupt { .. }) => Ok(marked),
+        other => other,
+    }
+}
+pub(super) const COMMITS: &str = "commits";
+
+fn note_loss(dir: &Path, known: u64, marked: u64) -> Result<()> {
+    let path = dir.join("lost");
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    let line = format!("found at {now}: transactions {} to {marked} were on the disk and are gone\n", known + 1);
+    tracing::error!(loss = %line.trim(), "the store lost writes");
+    let mut file = File::options().append(true).create(true).mode(0o600).open(&path).map_err(at("open", &path))?;
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(at("write", &path))
+}
+
 /// What was set aside and is still there, now or by an earlier start.
 fn trouble(dir: &Path) -> Result<Option<String>> {
     let mut bad: Vec<PathBuf> = entries(dir)?;
@@ -161,13 +236,24 @@ fn trouble(dir: &Path) -> Result<Option<String>> {
             format!("{} ({})", p.display(), why.trim())
         })
         .collect();
-    Ok((!said.is_empty()).then(|| {
-        format!(
+    let mut out = Vec::new();
+    if !said.is_empty() {
+        out.push(format!(
             "a damaged store was set aside and a new one begun, which lacks what that one knew: {}; \
              rebuild from the archive or take a snapshot now, then remove what was set aside",
             said.join(", ")
-        )
-    }))
+        ));
+    }
+    let lost = dir.join("lost");
+    if lost.exists() {
+        let lines = fs::read_to_string(&lost).map_err(at("read", &lost))?;
+        out.push(format!(
+            "the disk lost writes of the store ({}); rebuild from the archive or take a snapshot now, then remove {}",
+            lines.trim().replace('\n', ", "),
+            lost.display()
+        ));
+    }
+    Ok((!out.is_empty()).then(|| out.join("; ")))
 }
 
 /// Modes of the files that sled made, and their names on the disk: a new file's name needs a sync of its directory.

@@ -49,7 +49,12 @@ pub struct Unreadable {
 pub(super) fn put(view: &mut View<'_>, record: &Record) -> Result<bool> {
     let id = keys::checked("a record", &record.id.0)?;
     let place = keys::text(id);
-    if view.get_or_heal::<Place>(Tree::RecordIds, &place)?.is_some() {
+    if let Some(known) = view.get_or_heal::<Place>(Tree::RecordIds, &place)? {
+        let at = keys::record(known.time, id);
+        // Delivered again, it may take the place of one that has become corrupt.
+        if view.get_or_heal::<Record>(Tree::Records, &at)?.is_none() && known.time == record.time {
+            view.put_json(Tree::Records, at, record)?;
+        }
         return Ok(false);
     }
     let arrival = next_arrival(view)?;

@@ -109,7 +109,7 @@ fn fault(engine: &Engine, tree: Tree, key: &[u8], plain: &[u8]) -> Result<Option
         Tree::Plans | Tree::Restores | Tree::Journal => parsed::<serde::de::IgnoredAny>(tree, key, plain),
         Tree::Meta => match Parts::of(key).and_then(|mut p| p.text()).as_deref() {
             Some(".audit-head") => parsed::<Head>(tree, key, plain),
-            Some(".next-arrival") => parsed::<u64>(tree, key, plain),
+            Some(".next-arrival" | ".commits") => parsed::<u64>(tree, key, plain),
             _ => parsed::<serde::de::IgnoredAny>(tree, key, plain),
         },
     })

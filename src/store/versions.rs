@@ -78,10 +78,20 @@ impl Stored {
     /// This version, also seen by the read `again`. False when that says nothing new.
     fn see_again(&mut self, again: Self) -> bool {
         let before = self.clone();
-        if again.seen_at >= self.seen_at && again.spec.is_some() {
+        if again.seen_at >= self.seen_at {
             (self.seen_at, self.aliases, self.unmapped) = (again.seen_at, again.aliases, again.unmapped);
         }
         *self != before
+    }
+    /// A read that ended at `instant` found something else, and this was seen before and after it: what was after it, as a
+    /// version of its own. Nothing is known of when that one began but that it was not before `instant`.
+    fn cut(&mut self, instant: Timestamp) -> Option<Self> {
+        if self.seen_at <= instant {
+            return None;
+        }
+        let after = Self { read_began: instant, captured_at: self.seen_at, ..self.clone() };
+        self.seen_at = self.captured_at;
+        Some(after)
     }
 }
 
@@ -97,30 +107,41 @@ pub(super) fn put(view: &mut View<'_>, v: Version) -> Result<Option<ResourceKey>
     let key = keys::resource(&v.key);
     let last: Option<Stored> = view.get_or_heal(Tree::Current, &key)?;
     let is_late = last.as_ref().is_some_and(|l| l.captured_at > v.captured_at);
-    let mut before = if is_late { before(view, &key, &keys::version(&v.key, v.captured_at))? } else { last };
+    let before = if is_late { before(view, &key, &keys::version(&v.key, v.captured_at))? } else { last };
     let new = Stored::of(&v, before.as_ref());
-    let tree = if is_late { Tree::Versions } else { Tree::Current };
-    let place = |s: &Stored| if is_late { keys::version(&v.key, s.captured_at) } else { key.clone() };
-    match before.as_mut() {
+    let entry = |s: &Stored| keys::version(&v.key, s.captured_at);
+    let mut after = None;
+    match before {
         None if v.is_gone() => return Ok(None),
-        Some(before) if before.same_state(&new) => {
+        None => {}
+        Some(mut before) if before.same_state(&new) => {
             if before.see_again(new) {
-                put_names(view, &v, before);
-                view.put_json(tree, place(before), before)?;
+                put_names(view, &v.key, &before)?;
+                let (tree, at) = if is_late { (Tree::Versions, entry(&before)) } else { (Tree::Current, key) };
+                view.put_json(tree, at, &before)?;
             }
             return Ok(None);
         }
-        Some(before) if !is_late => view.put_json(Tree::Versions, keys::version(&v.key, before.captured_at), before)?,
-        _ => {}
+        Some(mut before) => {
+            after = before.cut(v.captured_at);
+            if !is_late || after.is_some() {
+                view.put_json(Tree::Versions, entry(&before), &before)?;
+            }
+        }
     }
-    put_names(view, &v, &new);
     let Some(new) = at_free_instant(view, &v.key, new)? else { return Ok(None) };
+    put_names(view, &v.key, &new)?;
     if let State::Present { hash, spec_version, spec, .. } = &v.state {
         put_blob(view, hash, &v.key.kind, *spec_version, spec)?;
     }
-    view.put_json(Tree::Versions, keys::version(&v.key, new.captured_at), &new)?;
+    view.put_json(Tree::Versions, entry(&new), &new)?;
+    let mut newest = new;
+    if let Some(after) = after.map(|a| at_free_instant(view, &v.key, a)).transpose()?.flatten() {
+        view.put_json(Tree::Versions, entry(&after), &after)?;
+        newest = after;
+    }
     if !is_late {
-        view.put_json(Tree::Current, key, &new)?;
+        view.put_json(Tree::Current, key, &newest)?;
     }
     Ok(Some(v.key))
 }
@@ -163,16 +184,18 @@ fn put_blob(view: &mut View<'_>, hash: &Hash, kind: &KindName, spec_version: u16
 }
 
 /// What people and records call it. Entries stay when an alias goes: a record of then still finds its resource.
-fn put_names(view: &mut View<'_>, v: &Version, s: &Stored) {
-    let id = [(Role::Id, v.key.id.as_str())];
+fn put_names(view: &mut View<'_>, key: &ResourceKey, s: &Stored) -> Result<()> {
+    let id = [(Role::Id, key.id.as_str())];
     let aliases = s.aliases.iter().map(|a| (Role::Alias, a.0.as_str()));
     let name = s.name.iter().map(|n| (Role::Name, n.as_str()));
     for (role, text) in id.into_iter().chain(aliases).chain(name) {
+        let at = keys::name(role, text, key);
         // AWS has no such long names; one that came all the same is in the version, and only not found by it.
-        if !text.is_empty() && text.len() <= ID_BYTES_MAX {
-            view.put(Tree::Names, keys::name(role, text, &v.key), Vec::new());
+        if !text.is_empty() && text.len() <= ID_BYTES_MAX && !view.has(Tree::Names, &at)? {
+            view.put(Tree::Names, at, Vec::new());
         }
     }
+    Ok(())
 }
 
 /// The blob of a hash, checked against it.

@@ -11,6 +11,7 @@ use super::{
     envelope,
     error::Result,
     keys::{self, Tree},
+    open::{COMMITS, Mark},
     records, versions,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,7 +35,7 @@ pub(super) struct Job {
 /// Why the store takes no more writes; set once.
 pub(super) type Failure = Arc<OnceLock<String>>;
 
-pub(super) fn run(engine: &Engine, failure: &Failure, mut queue: mpsc::Receiver<Job>) {
+pub(super) fn run(engine: &Engine, mut mark: Mark, failure: &Failure, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut changes = first.batch.len();
         let mut jobs = vec![first];
@@ -45,7 +46,7 @@ pub(super) fn run(engine: &Engine, failure: &Failure, mut queue: mpsc::Receiver<
             jobs.push(next);
         }
         let (batches, answers): (Vec<Batch>, Vec<_>) = jobs.into_iter().map(|j| (j.batch, j.answer)).unzip();
-        let results = commit(engine, failure, batches);
+        let results = commit(engine, &mut mark, failure, batches);
         for (answer, result) in answers.into_iter().zip(results) {
             // Whoever asked may have gone; the batch is written all the same.
             drop(answer.send(result));
@@ -54,7 +55,7 @@ pub(super) fn run(engine: &Engine, failure: &Failure, mut queue: mpsc::Receiver<
 }
 
 /// As many answers as batches, in their order.
-fn commit(engine: &Engine, failure: &Failure, batches: Vec<Batch>) -> Vec<Result<Committed>> {
+fn commit(engine: &Engine, mark: &mut Mark, failure: &Failure, batches: Vec<Batch>) -> Vec<Result<Committed>> {
     let failed = |why: &str| StoreError::Failed { why: why.to_owned() };
     let count = batches.len();
     if let Some(why) = failure.get() {
@@ -64,8 +65,10 @@ fn commit(engine: &Engine, failure: &Failure, batches: Vec<Batch>) -> Vec<Result
         let mut group = Group::default();
         let results: Vec<Result<Committed>> = batches.into_iter().map(|b| group.add(engine, b)).collect();
         if results.iter().any(Result::is_ok) {
+            let number = group.number(mark.last())?;
             engine.write(&group.writes)?;
             engine.barrier()?;
+            mark.set(number);
         }
         Ok::<_, StoreError>(results)
     }));
@@ -88,6 +91,16 @@ struct Group {
     writes: Writes,
 }
 impl Group {
+    /// Gives the transaction its number; an empty one has that of the one before.
+    fn number(&mut self, last: u64) -> Result<u64> {
+        if self.writes.is_empty() {
+            return Ok(last);
+        }
+        let (key, number) = (documents::meta_own(COMMITS), last + 1);
+        let chunks = envelope::seal(Tree::Meta, &key, number.to_string().as_bytes())?;
+        self.writes.insert((Tree::Meta, key), Some(chunks));
+        Ok(number)
+    }
     fn add(&mut self, engine: &Engine, batch: Batch) -> Result<Committed> {
         if let Some(e) = batch.broken {
             return Err(e);
