@@ -9,16 +9,10 @@ use super::{
 use crate::aws::{Class, Cx, Failure};
 use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use futures_util::future::{BoxFuture, join_all};
 
 pub mod dhcp_options;
 pub mod egress_only_igw;
-pub mod elastic_ip;
 pub mod internet_gateway;
-pub mod nat_gateway;
-pub mod network_acl;
-pub mod route_table;
-pub mod security_group;
 pub mod subnet;
 pub mod vpc;
 
@@ -197,24 +191,61 @@ pub async fn untag_steps(cx: &Cx, ids: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Independent calls, all at once, since a restore lasts as long as its longest chain of calls. Every one is tried, whatever
-/// becomes of the others. Of several failures one that may pass is given first: the next attempt then leaves only those
-/// that stay.
-pub async fn all(calls: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), Failure> {
-    let mut failures: Vec<Failure> = join_all(calls).await.into_iter().filter_map(Result::err).collect();
-    failures.sort_by_key(|f| !f.is_passing());
-    let mut failures = failures.into_iter();
-    let Some(mut first) = failures.next() else { return Ok(()) };
-    for other in failures {
-        first.message = format!("{}; also {}: {}: {}", first.message, other.action, other.code, other.message);
-    }
-    Err(first)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::canned::{Answer, Canned};
 
-/// Says in a failure what the call was about.
-pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
-    move |mut f| {
-        f.message = format!("{what}: {}", f.message);
-        f
+    fn step() -> Step {
+        Step { restore: "r-1".into(), number: 7 }
+    }
+
+    #[tokio::test]
+    async fn steps_are_untagged_in_one_call_and_what_is_gone_is_passed_over() {
+        let aws = Canned::new(|call| match call.params.values().any(|v| v == "vpc-gone") {
+            true => Answer::Error(400, "InvalidID", "The ID 'vpc-gone' is not valid"),
+            false => "<return>true</return>".into(),
+        });
+        let ids = |n: usize| (0..n).map(|i| format!("vpc-{i}")).collect::<Vec<_>>();
+        untag_steps(&aws.cx(), &ids(1000)).await.unwrap();
+        let asked = aws.asked();
+        assert_eq!(
+            (asked.len(), asked[0].get("Tag.1.Key"), asked[0].get("ResourceId.1000")),
+            (1, "rollbackd:step", "vpc-999")
+        );
+        assert!(!asked[0].params.contains_key("Tag.1.Value")); // whatever step it was
+        untag_steps(&aws.cx(), &[]).await.unwrap();
+        assert_eq!(aws.asked(), []);
+        let aws = Canned::new(|call| match call.params.values().any(|v| v == "vpc-2") {
+            true => Answer::Error(400, "InvalidVpcID.NotFound", "The vpc ID 'vpc-2' does not exist"),
+            false => "<return>true</return>".into(),
+        });
+        untag_steps(&aws.cx(), &ids(4)).await.unwrap();
+        let ok: Vec<_> = aws.wrote().into_iter().filter(|c| !c.contains("vpc-2")).collect();
+        assert_eq!(ok.len(), 2, "{ok:?}"); // vpc-3 alone, vpc-0 with vpc-1
+    }
+
+    #[tokio::test]
+    async fn h64_a_resource_with_fifty_tags_still_gets_the_steps() {
+        let tags = Tags((0..50).map(|i| (format!("k{i:02}"), "v".to_owned())).collect());
+        let made = tags_on_create(sdk::ResourceType::Vpc, &tags, &step()).unwrap();
+        assert_eq!((made.tags().len(), made.tags()[49].key()), (50, Some(Step::TAG)));
+        let now = Tags(tags.0.iter().take(49).map(|(k, v)| (k.clone(), v.clone())).collect());
+        let aws = Canned::new(|_| "<return>true</return>".into());
+        converge_tags(&aws.cx(), "vpc-1", &now, &tags).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "DeleteTags ResourceId.1=vpc-1 Tag.1.Key=rollbackd:step",
+                "CreateTags ResourceId.1=vpc-1 Tag.1.Key=k49 Tag.1.Value=v",
+            ]
+        );
+    }
+
+    #[test]
+    fn h26_tags_of_aws_and_of_ours_are_no_configuration() {
+        let tag = |k: &str| sdk::Tag::builder().key(k).value("1").build();
+        let tags = Tags::from_sdk(&vec![tag("aws:cloudformation:stack-name"), tag("Name"), tag(Step::TAG)]);
+        assert_eq!(tags.0.keys().collect::<Vec<_>>(), ["Name"]);
     }
 }
