@@ -15,6 +15,8 @@
 //! 3. Only `restore` changes a user's resources, and only after a journal entry is on disk.
 //! 4. Adding a kind is one file and its lines in the registry.
 pub mod aws;
+pub mod control;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod restore;

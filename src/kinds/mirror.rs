@@ -18,7 +18,7 @@ mod values;
 /// All service crates share it.
 pub use aws_smithy_types::error::operation::BuildError;
 pub use convert::{Built, FromSdk, Give, Given, Input, pluck};
-pub use plain::{Change, Members, Misfit, Plain, Set, change, merged, put};
+pub use plain::{Change, Members, Misfit, Plain, RowKeys, Set, change, merged, put};
 pub use reference::{AnyLateRef, AnyRef, LateRef, Named, Ref, kind_of};
 #[cfg(test)]
 pub use sample::{Sample, Seed};
@@ -207,6 +207,13 @@ macro_rules! mirror {
         }
         impl $crate::kinds::mirror::Plain for $name {
             const KEY: &'static [&'static str] = &[$($($crate::kinds::mirror::bare(stringify!($key))),*)?];
+            #[allow(unused_variables)]
+            fn row_keys(path: &str, out: &mut $crate::kinds::mirror::RowKeys) {
+                let at = |member: &str| if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") };
+                $($( <$kt as $crate::kinds::mirror::Plain>::row_keys(&at($crate::kinds::mirror::bare(stringify!($k))), out); )*)?
+                $($( <$rt as $crate::kinds::mirror::Plain>::row_keys(&at($crate::kinds::mirror::bare(stringify!($r))), out); )*)?
+                $($( <$at as $crate::kinds::mirror::Plain>::row_keys(&at($crate::kinds::mirror::bare(stringify!($a))), out); )*)?
+            }
             fn to_json(&self) -> serde_json::Value {
                 #[allow(unused_mut)] let mut m = serde_json::Map::new();
                 $($( $crate::kinds::mirror::put(&mut m, $crate::kinds::mirror::bare(stringify!($k)), &self.$k); )*)?

@@ -1,5 +1,6 @@
 //! What the planner must know of a kind. The kinds give it; the planner names none of them.
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Where in a restore a kind belongs (aws-facts §2, "Order of a restore"). Within a phase the graph decides; between
 /// phases too: a phase only breaks ties, so that a plan reads in an order that people expect.
@@ -22,7 +23,10 @@ pub struct Facts {
     pub immutable: &'static [&'static str],
     pub reported: &'static [(&'static str, &'static str)],
     pub after: &'static [&'static str],
+    pub link_after: &'static [&'static str],
     pub never_back: &'static [&'static str],
+    /// Where lists without an order sit in the spec, and what names their rows.
+    pub row_keys: fn() -> BTreeMap<String, &'static [&'static str]>,
     pub is_implicit: fn(&Value) -> bool,
     pub natural_key: fn(&Value) -> Option<String>,
     /// Writing calls of create (no `now`) or converge, in order.

@@ -1,0 +1,2 @@
+//! The Unix socket: one service, its server, its client.
+pub mod api;
