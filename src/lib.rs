@@ -20,3 +20,6 @@ pub mod kinds;
 pub mod model;
 pub mod plan;
 pub mod restore;
+
+#[cfg(test)]
+mod testing;
