@@ -151,14 +151,23 @@ fn tag_changes<'a>(now: &'a Tags, want: &'a Tags) -> (Vec<(&'a str, &'a str)>, V
 
 /// Brings the user's tags of a resource from `now` to `want`: at most one DeleteTags and one CreateTags.
 pub async fn converge_tags(cx: &Cx, id: &str, now: &Tags, want: &Tags) -> Result<(), Failure> {
+    converge_tags_of_all(cx, &[id.to_owned()], now, want).await
+}
+/// The same for several resources that all have the tags `now`.
+pub async fn converge_tags_of_all(cx: &Cx, ids: &[String], now: &Tags, want: &Tags) -> Result<(), Failure> {
     let (set, unset) = tag_changes(now, want);
-    if !unset.is_empty() {
-        let keys = unset.iter().map(|k| sdk::Tag::builder().key(*k).build()).collect();
-        cx.ec2.delete_tags().resources(id).set_tags(Some(keys)).send().await.map_err(failed("ec2:DeleteTags"))?;
-    }
-    if !set.is_empty() {
-        let tags = set.iter().map(|(k, v)| sdk::Tag::builder().key(*k).value(*v).build()).collect();
-        cx.ec2.create_tags().resources(id).set_tags(Some(tags)).send().await.map_err(failed("ec2:CreateTags"))?;
+    for ids in ids.chunks(TAGGED_MAX) {
+        let ids = Some(ids.to_vec());
+        if !unset.is_empty() {
+            let keys = unset.iter().map(|k| sdk::Tag::builder().key(*k).build()).collect();
+            let call = cx.ec2.delete_tags().set_resources(ids.clone()).set_tags(Some(keys));
+            call.send().await.map_err(failed("ec2:DeleteTags"))?;
+        }
+        if !set.is_empty() {
+            let tags = set.iter().map(|(k, v)| sdk::Tag::builder().key(*k).value(*v).build()).collect();
+            let call = cx.ec2.create_tags().set_resources(ids).set_tags(Some(tags));
+            call.send().await.map_err(failed("ec2:CreateTags"))?;
+        }
     }
     Ok(())
 }

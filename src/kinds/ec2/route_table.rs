@@ -429,6 +429,9 @@ impl Kind for RouteTable {
     ];
     const PHASE: Phase = Phase::Network;
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
+    // A route takes a gateway that is attached, and a peering that is accepted.
+    const LINK_AFTER: &'static [&'static str] =
+        &["ec2:internet-gateway", "ec2:vpn-gateway", "ec2:vpc-peering-connection", "ec2:transit-gateway"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("blackholes", "a route whose target was gone or down already comes back only if the target takes it")];
 
