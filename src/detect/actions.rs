@@ -164,7 +164,8 @@ fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     }
     if entries.is_empty() {
         shallow(&record.request, &mut |leaf, name| {
-            if kind_of_id(&tidy(name)).is_some() || tells(leaf) {
+            // At the top of a request that nobody described, `name` and `id` are its own.
+            if kind_of_id(&tidy(name)).is_some() || tells(leaf) || matches!(leaf, "name" | "id" | "arn" | "names") {
                 out.name(name, None);
             }
         });
@@ -304,7 +305,8 @@ fn ec2_arn(text: &str) -> Option<(&str, &str, &str)> {
 }
 /// An ARN may name another account or region than the record's.
 fn scope_of(text: &str, record: &Scope) -> Scope {
-    let told = ec2_arn(text.trim()).and_then(|(region, account, _)| Some((region.parse().ok()?, account.parse().ok()?)));
+    let told =
+        ec2_arn(text.trim()).and_then(|(region, account, _)| Some((region.parse().ok()?, account.parse().ok()?)));
     told.map_or_else(|| record.clone(), |(region, account)| Scope::new(account, region))
 }
 
@@ -388,7 +390,7 @@ fn shallow<'a>(v: &'a Value, see: &mut impl FnMut(&'a str, &'a str)) {
         for (name, v) in level {
             match v {
                 Value::String(text) => {
-                    found |= kind_of_id(&tidy(text)).is_some() || tells(name);
+                    found |= kind_of_id(&tidy(text)).is_some() || tells(name) || name == "name" || name == "id";
                     see(name, text);
                 }
                 Value::Array(list) => next.extend(list.iter().map(|v| (name, v))),
@@ -605,7 +607,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_write_mentions_more_than_its_targets_and_a_failure_nothing() {
-        let route = json!({"routeTableId": "rtb-0a0a0a0a", "gatewayId": "igw-0a0a0a0a", "destinationCidrBlock": "0.0.0.0/0"});
+        let route =
+            json!({"routeTableId": "rtb-0a0a0a0a", "gatewayId": "igw-0a0a0a0a", "destinationCidrBlock": "0.0.0.0/0"});
         let mut it = record("ec2", "ReplaceRoute", route, json!({"_return": true}));
         assert_eq!(said(&mentioned(&it)), ["ec2:route-table rtb-0a0a0a0a", "ec2:internet-gateway igw-0a0a0a0a"]);
         it.error = Some("Client.DryRunOperation".into());

@@ -283,7 +283,11 @@ mod tests {
             (Rule { source_identity: list("agent:*"), ..Rule::default() }, "source_identity", "agent:claude"),
             (Rule { session_tag: list("purpose=agent"), ..Rule::default() }, "session_tag", "purpose=agent"),
             (Rule { identity_center_user: list("39d6*"), ..Rule::default() }, "identity_center_user", "39d6ef71"),
-            (Rule { invoked_by: list("*-mcp.amazonaws.com"), ..Rule::default() }, "invoked_by", "aws-mcp.amazonaws.com"),
+            (
+                Rule { invoked_by: list("*-mcp.amazonaws.com"), ..Rule::default() },
+                "invoked_by",
+                "aws-mcp.amazonaws.com",
+            ),
         ];
         for (rule, field, value) in cases {
             let verdict = rules(rule).verdict(&actor).unwrap();

@@ -14,6 +14,8 @@ Where this departs from destructive.json:
 - calls that only set tags are `add`: every tool tags what it makes, and that must not look like damage. Removing tags is not.
 - paths that lead to values, not to things (tags, rule numbers, CIDRs, passwords), are left out.
 - data-plane sends (SendMessage, Publish, Invoke) are `none`.
+- a few calls of services that destructive.json lacks are added (EXTRA): agents of AWS report about themselves with verbs
+  that would pass for changes, every few minutes.
 """
 import json
 import re
@@ -42,6 +44,18 @@ MADE = {
     "CreateTransitGatewayPeeringAttachment": "ec2:transit-gateway-attachment",
     "CreateTransitGatewayVpcAttachment": "ec2:transit-gateway-attachment",
     "RequestSpotInstances": "ec2:spot-instance-request",
+}
+EXTRA = {
+    "ssm.amazonaws.com": {"none": ["PutComplianceItems", "PutInventory", "UpdateInstanceAssociationStatus",
+                                   "UpdateInstanceInformation", "UpdateInstanceCustomInventory"]},
+    "ssmmessages.amazonaws.com": {"none": ["CreateControlChannel", "CreateDataChannel"]},
+    "ebs.amazonaws.com": {"none": ["PutSnapshotBlock", "StartSnapshot"]},
+    "ecr.amazonaws.com": {"add": ["PutImage"]},
+    "xray.amazonaws.com": {"none": ["PutTelemetryRecords", "PutTraceSegments"]},
+    "kinesis.amazonaws.com": {"none": ["PutRecord", "PutRecords"]},
+    "firehose.amazonaws.com": {"none": ["PutRecord", "PutRecordBatch"]},
+    "securityhub.amazonaws.com": {"none": ["BatchUpdateFindings", "UpdateFindings"]},
+    "config.amazonaws.com": {"none": ["PutEvaluations"]},
 }
 NAMESPACES = {"cloudwatch": "monitoring", "elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing",
               "efs": "elasticfilesystem", "s3control": "s3", "apigatewayv2": "apigateway"}
@@ -96,6 +110,9 @@ def main(path):
         for name in groups.get("read", []) + groups.get("override", []):
             if plain(name) not in known and not READS.match(name):
                 lines[source].add((plain(name), "none", "-", "-"))
+    for source, classes in EXTRA.items():
+        for cls, names in classes.items():
+            lines.setdefault(source, set()).update((name, cls, "-", "-") for name in names)
     with open(Path(__file__).with_name("catalogue.tsv"), "w") as out:
         for source in sorted(lines):
             print(f"@{source}", file=out)

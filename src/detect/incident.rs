@@ -281,9 +281,9 @@ impl State {
             let mut before = continued.remove(&c).unwrap_or_default();
             before.sort_by_key(|i| (i.first, i.id.clone()));
             let incident = self.describe(cluster, now, &before, &mut ids);
-            found.merged.extend(
-                before.iter().skip(1).map(|i| Merged { gone: i.id.clone(), into: incident.id.clone() }),
-            );
+            found
+                .merged
+                .extend(before.iter().skip(1).map(|i| Merged { gone: i.id.clone(), into: incident.id.clone() }));
             if before.first() != Some(&&incident) {
                 found.changed.push(incident);
             }
@@ -424,8 +424,7 @@ impl State {
 
     /// Forgets calls and sessions of agents that are older than the one, of everybody else older than the other time.
     pub fn prune(&mut self, agents_before: Timestamp, others_before: Timestamp) {
-        let agents: BTreeSet<SessionId> =
-            self.acts.keys().filter(|s| self.judge(s).is_some()).cloned().collect();
+        let agents: BTreeSet<SessionId> = self.acts.keys().filter(|s| self.judge(s).is_some()).cloned().collect();
         let events = &mut self.events;
         for (session, acts) in &mut self.acts {
             let before = if agents.contains(session) { agents_before } else { others_before };
@@ -575,7 +574,14 @@ mod tests {
         it
     }
     fn delete(id: &str, minute: i64, actor: Actor) -> Record {
-        call(id, minute, actor, "DeleteVpc", json!({"vpcId": format!("vpc-0000000{}", minute.rem_euclid(10))}), Value::Null)
+        call(
+            id,
+            minute,
+            actor,
+            "DeleteVpc",
+            json!({"vpcId": format!("vpc-0000000{}", minute.rem_euclid(10))}),
+            Value::Null,
+        )
     }
     fn assume(id: &str, minute: i64, caller: Actor, key: &str) -> Record {
         let mut it = call(
@@ -703,10 +709,7 @@ mod tests {
 
     #[test]
     fn tool_calls_claim_their_requests_and_what_services_do_on_with_their_keys() {
-        let person = |key: &str, by: Option<&str>| Actor {
-            invoked_by: by.map(str::to_owned),
-            ..actor("human", key)
-        };
+        let person = |key: &str, by: Option<&str>| Actor { invoked_by: by.map(str::to_owned), ..actor("human", key) };
         let key = "ASIAREQUESTREQUEST01";
         let through = call("a", 0, person(key, Some("aws-mcp.amazonaws.com")), "DeleteStack", json!({}), Value::Null);
         let onward = delete("b", 1, person(key, Some("cloudformation.amazonaws.com")));

@@ -65,7 +65,8 @@ pub fn grant(record: &Record) -> Option<Grant> {
     let text = |v: &Value| v.as_str().filter(|s| s.len() <= limits::RECORD_TEXT_BYTES_MAX).map(str::to_owned);
     let assumed = &record.response["assumedRoleUser"];
     let key = text(&record.response["credentials"]["accessKeyId"]).filter(|k| is_access_key(k));
-    let principal_id = text(&assumed["assumedRoleId"]).or_else(|| text(&record.response["federatedUser"]["federatedUserId"]));
+    let principal_id =
+        text(&assumed["assumedRoleId"]).or_else(|| text(&record.response["federatedUser"]["federatedUserId"]));
     if key.is_none() && principal_id.is_none() {
         return None;
     }

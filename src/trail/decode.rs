@@ -139,8 +139,7 @@ fn value(v: &Value, around: &Around, wraps: usize, out: &mut Decoded) {
         if !DETAIL_TYPES.contains(&kind) {
             return out.ignored.push(format!("an event of type `{}`", short(kind)));
         }
-        let around =
-            Around { time: text("time"), account: text("account"), region: text("region"), ..*around };
+        let around = Around { time: text("time"), account: text("account"), region: text("region"), ..*around };
         return one(detail, &around, out);
     }
     if let Some(record) = text("CloudTrailEvent") {
@@ -343,6 +342,228 @@ fn time_of_text(text: &str) -> Option<Timestamp> {
         return None;
     }
     let with_offset = || text.parse::<Timestamp>().ok();
-    let without = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
-    with_offset().or_else(|| without().map(|z| z.timestamp()))
+    let without = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse().ok()?).ok();
+    with_offset().or_else(without)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        "2026-03-01T10:01:00Z".parse().unwrap()
+    }
+    fn plain() -> Value {
+        json!({
+            "eventVersion": "1.11",
+            "userIdentity": {
+                "type": "AssumedRole", "principalId": "AROAEXAMPLE:run", "accountId": "111122223333",
+                "arn": "arn:aws:sts::111122223333:assumed-role/ops/run", "accessKeyId": "ASIAEXAMPLEEXAMPLE01",
+                "sessionContext": {
+                    "sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/path/ops"},
+                    "webIdFederationData": {},
+                    "attributes": {"creationDate": "2026-03-01T09:00:00Z"},
+                    "sourceIdentity": "claude"
+                },
+                "onBehalfOf": {"userId": "39d6ef71"}
+            },
+            "eventTime": "2026-03-01T10:00:00Z", "eventSource": "ec2.amazonaws.com", "eventName": "DeleteVpc",
+            "awsRegion": "eu-west-1", "userAgent": "[aws-cli/2]", "requestParameters": {"vpcId": "vpc-0a0a0a0a"},
+            "responseElements": {"_return": true}, "requestID": "r-1", "eventID": "e-1", "readOnly": false,
+            "eventType": "AwsApiCall", "recipientAccountId": "111122223333", "someNewField": {"x": 1}
+        })
+    }
+    fn decoded(v: &Value) -> Decoded {
+        decode(v.to_string().as_bytes(), "m-1", now(), &Watched::default())
+    }
+    fn with(change: impl FnOnce(&mut Value)) -> Decoded {
+        let mut v = plain();
+        change(&mut v);
+        decoded(&v)
+    }
+    fn the(decoded: Decoded) -> Record {
+        assert_eq!((decoded.ignored.len(), decoded.foreign.len(), decoded.unreadable.len()), (0, 0, 0), "{decoded:?}");
+        let [record] = &decoded.records[..] else { panic!("{decoded:?}") };
+        record.clone()
+    }
+
+    #[test]
+    fn a_record_in_normal_form() {
+        let it = the(decoded(&plain()));
+        assert_eq!(
+            (it.id.0.as_str(), it.name.as_str(), it.session.0.as_str()),
+            ("e-1", "DeleteVpc", "ASIAEXAMPLEEXAMPLE01")
+        );
+        assert_eq!(it.scope.to_string(), "aws/111122223333/eu-west-1");
+        assert_eq!(it.actor.role_arn.as_deref(), Some("arn:aws:iam::111122223333:role/path/ops"));
+        assert_eq!(it.actor.source_identity.as_deref(), Some("claude"));
+        assert_eq!(it.actor.on_behalf_of.as_deref(), Some("39d6ef71"));
+        assert_eq!(it.actor.user_agent.as_deref(), Some("aws-cli/2"));
+        assert_eq!((it.read_only, it.succeeded(), it.received_at), (Some(false), true, now()));
+    }
+
+    #[test]
+    fn every_envelope_gives_the_same_record() {
+        let bare = the(decoded(&plain()));
+        let bridge = json!({"version": "0", "id": "x", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2",
+            "account": "999988887777", "time": "2026-03-01T10:00:00Z", "region": "us-east-1", "resources": [], "detail": plain()});
+        let sns = |message: &Value| json!({"Type": "Notification", "TopicArn": "arn:aws:sns:x", "Message": message.to_string()});
+        for wrapped in [
+            bridge.clone(),
+            sns(&bridge),
+            sns(&plain()),
+            json!([plain()]),
+            json!({"Records": [plain()]}),
+            json!({"EventId": "e-1", "CloudTrailEvent": plain().to_string()}),
+        ] {
+            assert_eq!(the(decoded(&wrapped)), bare, "{wrapped}");
+        }
+        let mut trimmed = bridge;
+        for member in ["eventTime", "awsRegion", "recipientAccountId", "userIdentity"] {
+            trimmed["detail"].as_object_mut().unwrap().remove(member);
+        }
+        assert_eq!(the(decoded(&trimmed)).scope.to_string(), "aws/999988887777/us-east-1");
+    }
+
+    #[test]
+    fn what_is_no_record_is_ignored_with_a_reason() {
+        for (v, why) in [
+            (json!({"Type": "SubscriptionConfirmation", "TopicArn": "x"}), "an SNS message of type"),
+            (json!({"detail-type": "EC2 Instance State-change Notification", "detail": {}}), "an event of type"),
+            (json!({"Records": [{"eventSource": "aws:s3", "s3": {}}]}), "an S3 notification"),
+            (json!({"Event": "s3:TestEvent"}), "an S3 notification"),
+            (json!({"eventCategory": "Insight"}), "an insight"),
+            (json!({"digestS3Object": "x"}), "a digest"),
+        ] {
+            let got = decoded(&v);
+            assert!(got.records.is_empty() && got.unreadable.is_empty());
+            assert!(got.ignored[0].starts_with(why), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_given_back_and_takes_nothing_with_it() {
+        let mut bad = plain();
+        bad.as_object_mut().unwrap().remove("eventTime");
+        let got = decoded(&json!({"Records": [bad, plain(), 7]}));
+        assert_eq!((got.records.len(), got.unreadable.len()), (1, 2));
+        assert_eq!(got.unreadable[0].why, "no eventTime, or none that can be read");
+        assert_eq!(got.unreadable[0].origin, "m-1");
+        assert!(got.unreadable[0].text.contains("DeleteVpc"));
+        for (body, why) in [
+            (&b"{"[..], "not JSON"),
+            (b"\xff\xfe", "not JSON"),
+            (b"", "not JSON"),
+            (b"7", "no JSON object"),
+            (b"{}", "no eventSource"),
+        ] {
+            let got = decode(body, "m", now(), &Watched::default());
+            assert!(got.unreadable[0].why.starts_with(why), "{got:?}");
+        }
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        let got = decode(deep.as_bytes(), "m", now(), &Watched::default());
+        assert_eq!(got.unreadable[0].why, "nested 100 deep; the limit is 64");
+        let long = format!("\"{}\"", "é".repeat(limits::MESSAGE_BYTES_MAX));
+        let got = decode(long.as_bytes(), "m", now(), &Watched::default());
+        assert!(got.unreadable[0].why.ends_with("the limit is 1048576"));
+        assert!(got.unreadable[0].text.len() <= limits::MESSAGE_BYTES_MAX);
+        assert!(with(|v| v["eventVersion"] = json!("2.0")).unreadable[0].why.starts_with("eventVersion 2.0"));
+    }
+
+    #[test]
+    fn oddities_of_real_records() {
+        let name = |source: &str, name: &str| {
+            the(with(|v| (v["eventSource"], v["eventName"]) = (json!(source), json!(name)))).name
+        };
+        assert_eq!(name("lambda.amazonaws.com", "DeleteFunction20150331"), "DeleteFunction");
+        assert_eq!(name("lambda.amazonaws.com", "RemovePermission20150331v2"), "RemovePermission");
+        assert_eq!(name("lambda.amazonaws.com", "DeleteFunction"), "DeleteFunction");
+        assert_eq!(name("cloudfront.amazonaws.com", "DeleteDistribution2014_11_06"), "DeleteDistribution");
+        assert_eq!(name("ec2.amazonaws.com", "Thing20150331"), "Thing20150331");
+        for (text, expected) in [
+            (json!("2026-03-01 10:00:00.000"), "2026-03-01T10:00:00Z"),
+            (json!("2026-03-01T12:00:00+02:00"), "2026-03-01T10:00:00Z"),
+            (json!(1772359200), "2026-03-01T10:00:00Z"),
+        ] {
+            assert_eq!(the(with(|v| v["eventTime"] = text)).time.to_string(), expected);
+        }
+        assert_eq!(the(with(|v| v["readOnly"] = json!("true"))).read_only, Some(true));
+        assert_eq!(the(with(|v| v["readOnly"] = Value::Null)).read_only, None);
+        for version in ["1.0", "1.01", "1.08", "1.10", "1.11"] {
+            the(with(|v| v["eventVersion"] = json!(version)));
+        }
+        let bare = the(with(|v| v["userIdentity"] = Value::Null));
+        assert_eq!((bare.session.0.as_str(), bare.actor.kind.as_str()), ("unknown", ""));
+        let hidden = the(with(|v| v["userIdentity"]["accessKeyId"] = json!("[REDACTED]")));
+        assert_eq!(hidden.session.0, "AROAEXAMPLE:run@2026-03-01T09:00:00Z");
+        let error = |change: fn(&mut Value)| the(with(change)).error;
+        assert_eq!(error(|v| v["errorCode"] = json!("")), None);
+        assert_eq!(
+            error(|v| v["errorCode"] = json!("Client.DryRunOperation")).as_deref(),
+            Some("Client.DryRunOperation")
+        );
+        assert!(error(|v| v["errorCode"] = json!(7)).is_some());
+        assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": true})).as_deref(), Some("DryRun"));
+        assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": false})), None);
+        // The same record without an id gets the same id.
+        let id = |_| the(with(|v| _ = v.as_object_mut().unwrap().remove("eventID"))).id;
+        assert_eq!(id(1), id(2));
+    }
+
+    #[test]
+    fn strangers_are_counted_and_not_read() {
+        let watched = |account: &str| Watched { accounts: [account.parse().unwrap()].into(), ..Watched::default() };
+        let body = plain().to_string();
+        assert_eq!(decode(body.as_bytes(), "m", now(), &watched("111122223333")).records.len(), 1);
+        let got = decode(body.as_bytes(), "m", now(), &watched("999988887777"));
+        assert_eq!((got.records.len(), got.foreign.len()), (0, 1));
+    }
+
+    proptest! {
+        /// Broken bytes, swapped types, cut texts: always an answer, and everything accounted for.
+        #[test]
+        fn nothing_panics(at in 0usize..2000, byte: u8, cut in 0usize..2000) {
+            let mut body = json!({"detail-type": DETAIL_TYPES[0], "detail": plain()}).to_string().into_bytes();
+            let n = body.len();
+            body[at % n] = byte;
+            body.truncate(n - cut % 40);
+            let got = decode(&body, "m", now(), &Watched::default());
+            prop_assert_eq!(got.records.len() + got.ignored.len() + got.foreign.len() + got.unreadable.len(), 1);
+        }
+
+        #[test]
+        fn any_member_may_be_anything(which in 0usize..20, value in any_json()) {
+            let mut v = plain();
+            let names: Vec<String> = v.as_object().unwrap().keys().cloned().collect();
+            v[names[which % names.len()].as_str()] = value.clone();
+            for part in ["accessKeyId", "principalId", "sessionContext"] {
+                if which % 3 == 0 && v["userIdentity"].is_object() {
+                    v["userIdentity"][part] = value.clone();
+                }
+            }
+            for record in decoded(&v).records {
+                crate::detect::actions::mentioned(&record);
+                crate::detect::actions::made(&record);
+                crate::detect::lineage::grant(&record);
+            }
+        }
+    }
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[a-z0-9:/%é-]{0,12}".prop_map(Value::from),
+            Just(json!("vpc-0a0a0a0a")),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("(items|content|tag|vpcId|[a-zé]{0,3})", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
 }
