@@ -237,9 +237,28 @@ impl Source {
         let path = self.file.trim_start_matches("src/").trim_end_matches(".rs");
         path.trim_end_matches("/mod").split('/').filter(|w| *w != "lib").collect()
     }
-    fn is_test(&self) -> bool {
-        self.module().last().is_some_and(|m| *m == "tests")
+    /// The file that declares this one, and by which name.
+    fn declared_in<'a>(&self, sources: &'a [Source]) -> Option<(&'a Source, String)> {
+        let module = self.module();
+        let (name, parents) = module.split_last()?;
+        let parent = parents.join("/");
+        let files = match parents.is_empty() {
+            true => ["src/lib.rs".into(), String::new()],
+            false => [format!("src/{parent}/mod.rs"), format!("src/{parent}.rs")],
+        };
+        Some((sources.iter().find(|s| files.contains(&s.file))?, (*name).to_owned()))
     }
+    /// It, or a module around it, is only there under `#[cfg(test)]`.
+    fn is_test(&self, sources: &[Source]) -> bool {
+        self.declared_in(sources).is_some_and(|(parent, name)| {
+            let all = tokens(&parent.text);
+            declares(&all, &name) && !declares(&product_code(&all), &name) || parent.is_test(sources)
+        })
+    }
+}
+
+fn declares(code: &[Token], module: &str) -> bool {
+    code.windows(2).any(|w| w[0].text == "mod" && w[1].text == module)
 }
 
 /// Where exported macros live: they are named `crate::mirror!`, and belong to `kinds`.
@@ -263,8 +282,9 @@ fn check(source: &Source, macros: &BTreeMap<String, String>) -> (Vec<String>, BT
     let (mut wrong, mut uses) = (vec![], BTreeSet::new());
     let file = &source.file;
     for (n, line) in source.text.lines().enumerate() {
-        let has_issue = || line.split('#').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if line.contains("FIXME") || line.contains("TODO") && !has_issue() {
+        let Some((_, comment)) = line.split_once("//") else { continue };
+        let has_issue = || comment.split('#').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if comment.contains("FIXME") || comment.contains("TODO") && !has_issue() {
             wrong.push(format!("{file}:{}: do it, or file an issue and write `TODO(#number)`", n + 1));
         }
     }
@@ -274,9 +294,6 @@ fn check(source: &Source, macros: &BTreeMap<String, String>) -> (Vec<String>, BT
         wrong.push(format!("{file}: `{top}` is in no layer; give it a row in LAYERS and a line in src/lib.rs"));
         return (wrong, uses);
     };
-    if source.is_test() {
-        return (wrong, uses);
-    }
     let code = product_code(&tokens(&source.text));
     for pair in code.windows(2) {
         let [name, sign] = pair else { continue };
@@ -355,18 +372,8 @@ fn left_out(sources: &[Source]) -> Vec<String> {
     let registry = text_of("src/kinds/registry.rs".into()).unwrap_or_default();
     for source in sources {
         let module = source.module();
-        let Some((name, parents)) = module.split_last() else { continue };
-        if *name == "main" {
-            continue;
-        }
-        let parent = parents.join("/");
-        let declaring = if parents.is_empty() {
-            text_of("src/lib.rs".into())
-        } else {
-            text_of(format!("src/{parent}/mod.rs")).or_else(|| text_of(format!("src/{parent}.rs")))
-        };
-        let declared =
-            tokens(declaring.unwrap_or_default()).windows(2).any(|w| w[0].text == "mod" && w[1].text == *name);
+        let Some(name) = module.last().filter(|name| **name != "main") else { continue };
+        let declared = source.declared_in(sources).is_some_and(|(parent, name)| declares(&tokens(&parent.text), &name));
         if !declared {
             wrong.push(format!("{}: a dead file: no `mod {name};` names it", source.file));
         }
@@ -403,6 +410,9 @@ fn all_wrong(sources: &[Source]) -> Vec<String> {
     let macros = macros(sources);
     let (mut wrong, mut uses) = (left_out(sources), BTreeMap::<String, BTreeSet<String>>::new());
     for source in sources {
+        if source.is_test(sources) {
+            continue;
+        }
         let (w, u) = check(source, &macros);
         wrong.extend(w);
         if let Some(top) = source.module().first() {
@@ -506,7 +516,8 @@ mod the_checker {
     #[test]
     fn sees_circles_dead_files_and_kinds_that_nobody_registered() {
         let sources = [
-            source("src/lib.rs", "pub mod store; pub mod trail; pub mod kinds;"),
+            source("src/lib.rs", "pub mod store; pub mod trail; pub mod kinds; #[cfg(test)] mod testing;"),
+            source("src/testing.rs", "println!()"),
             source("src/store/mod.rs", "use crate::trail::Queue;"),
             source("src/trail/mod.rs", "use crate::store::Store;"),
             source("src/trail/forgotten.rs", ""),
