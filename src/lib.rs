@@ -39,3 +39,6 @@ pub mod respond;
 pub mod restore;
 pub mod store;
 pub mod trail;
+
+#[cfg(test)]
+mod testing;

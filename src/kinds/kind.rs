@@ -3,12 +3,12 @@
 //! A kind says how to read it, make it, bring it to a spec, and what is special about it. It never loops, waits or
 //! retries: paging is the SDK's, everything else the engine's.
 use super::{
-    mirror::{Coverage, Inputs, Named, Plain},
+    mirror::{Coverage, Inputs, Named, Plain, RowKeys},
     raw,
 };
 use crate::{
     aws::{Cx, Failure, tap::tapped},
-    model::{Alias, canonical},
+    model::Alias,
     plan::facts::{Facts, Phase},
 };
 use futures_util::future::BoxFuture;
@@ -90,6 +90,9 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// Kinds that must be fully linked before this one is created, when both belong to the same owner: a NAT gateway
     /// needs its VPC's internet gateway attached.
     const AFTER: &'static [&'static str] = &[];
+    /// Kinds that must be fully linked before this one is linked, when it refers to them: a route to an internet
+    /// gateway needs the gateway attached.
+    const LINK_AFTER: &'static [&'static str] = &[];
 
     /// Every resource of the kind in the context's account and region, or those asked for. Resources that are on their
     /// way out count as gone.
@@ -229,7 +232,13 @@ impl<K: Kind> AnyKind for Erased<K> {
             immutable: K::IMMUTABLE,
             reported: K::REPORTED,
             after: K::AFTER,
+            link_after: K::LINK_AFTER,
             never_back: K::NEVER_BACK,
+            row_keys: || {
+                let mut keys = RowKeys::new();
+                K::Spec::row_keys("", &mut keys);
+                keys
+            },
             is_implicit: |spec| K::Spec::from_json(spec).is_ok_and(|s| K::is_implicit(&s)),
             natural_key: |spec| K::natural_key(&K::Spec::from_json(spec).ok()?),
             calls: |now, want| {
@@ -268,10 +277,8 @@ impl<K: Kind> AnyKind for Erased<K> {
         want: &'a Value,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            if canonical(now) == canonical(want) {
-                return Ok(());
-            }
-            K::converge(cx, id, &typed::<K>(now)?, &typed::<K>(want)?).await
+            let (now, want) = (typed::<K>(now)?, typed::<K>(want)?);
+            if now == want { Ok(()) } else { K::converge(cx, id, &now, &want).await }
         })
     }
     fn settled<'a>(&'a self, cx: &'a Cx, id: &'a str) -> BoxFuture<'a, Result<Settled, Failure>> {

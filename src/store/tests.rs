@@ -69,6 +69,8 @@ fn incident_of(event: &str) -> Incident {
         error: None,
     };
     Incident {
+        planned_for: None,
+        settled: None,
         id: IncidentId::of(&EventId(event.into())),
         state: IncidentState::Open,
         actor: Actor::default(),
@@ -666,57 +668,4 @@ impl Store {
         let chunks = entry.map(|e| envelope::seal(Tree::Audit, &key, &serde_json::to_vec(e).unwrap()).unwrap());
         self.engine().write(&[((Tree::Audit, key), chunks)].into()).unwrap();
     }
-}
-
-/// Not a test of speed: prints it. `cargo test --lib store::tests::how_fast -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn how_fast() {
-    let (dir, store) = fresh();
-    let clock = |what: &str, f: &mut dyn FnMut()| {
-        let began = std::time::Instant::now();
-        f();
-        eprintln!("{what}: {:?}", began.elapsed());
-    };
-    let spec = |i: i64| json!({"n": i, "cidr": "10.0.0.0/16", "text": noise(600), "tags": {"Name": format!("name-{i}"), "team": "platform", "env": "prod"}, "rules": (0..10).map(|r| json!({"from": r, "to": i, "group": {"$ref": "ec2:security-group", "id": "sg-1"}})).collect::<Vec<_>>()});
-    let all = |at: i64| {
-        let mut batch = Batch::new();
-        (0..10_000).for_each(|i| {
-            batch.version(version(&vpc(&format!("vpc-{i:05}")), at, spec(i)));
-        });
-        batch
-    };
-    eprintln!("spec: {} bytes", spec(1).to_string().len());
-    let (mut first, mut again) = (Some(all(1)), Some(all(2)));
-    clock("10,000 new versions in one batch", &mut || drop(store.commit_blocking(first.take().unwrap()).unwrap()));
-    clock("the same again", &mut || drop(store.commit_blocking(again.take().unwrap()).unwrap()));
-    clock("100 single commits", &mut || {
-        for i in 0..100 {
-            store.commit_blocking(Batch::of(|b| b.cursor("q", i))).unwrap();
-        }
-    });
-    let records = || {
-        let mut batch = Batch::new();
-        (0..10_000).for_each(|i| {
-            batch.record(record(&format!("{i:036}"), i));
-        });
-        batch
-    };
-    clock("10,000 records in one batch", &mut || drop(store.commit_blocking(records()).unwrap()));
-    clock("10,000 known records", &mut || drop(store.commit_blocking(records()).unwrap()));
-    clock("current_in", &mut || assert_eq!(store.current_in(&scope()).unwrap().len(), 10_000));
-    clock("world_at", &mut || assert_eq!(store.world_at(&scope(), t(1)).unwrap().len(), 10_000));
-    clock("resources", &mut || assert_eq!(store.resources(&scope()).unwrap().len(), 10_000));
-    clock("find", &mut || assert_eq!(store.find("name-77").unwrap().len(), 1));
-    clock("current, 1,000 times", &mut || {
-        (0..1000).for_each(|i| drop(store.current(&vpc(&format!("vpc-{i:05}"))).unwrap().unwrap()))
-    });
-    clock("arrivals_after, all", &mut || assert_eq!(store.arrivals_after(0, 20_000).unwrap().len(), 10_000));
-    clock("verify", &mut || sound(&store));
-    clock("counts", &mut || drop(store.counts().unwrap()));
-    eprintln!("on disk: {} KiB", store.size_on_disk().unwrap() >> 10);
-    let mut store = Some(store);
-    clock("close", &mut || drop(store.take()));
-    clock("open", &mut || store = Some(open(&dir)));
-    clock("current_in, cold", &mut || assert_eq!(store.as_ref().unwrap().current_in(&scope()).unwrap().len(), 10_000));
 }

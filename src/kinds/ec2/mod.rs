@@ -9,10 +9,16 @@ use super::{
 use crate::aws::{Class, Cx, Failure};
 use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use futures_util::future::{BoxFuture, join_all};
 
 pub mod dhcp_options;
 pub mod egress_only_igw;
+pub mod elastic_ip;
 pub mod internet_gateway;
+pub mod nat_gateway;
+pub mod network_acl;
+pub mod route_table;
+pub mod security_group;
 pub mod subnet;
 pub mod vpc;
 
@@ -198,6 +204,28 @@ pub async fn untag_steps(cx: &Cx, ids: &[String]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Independent calls, all at once, since a restore lasts as long as its longest chain of calls. Every one is tried, whatever
+/// becomes of the others. Of several failures one that may pass is given first: the next attempt then leaves only those
+/// that stay.
+pub async fn all(calls: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), Failure> {
+    let mut failures: Vec<Failure> = join_all(calls).await.into_iter().filter_map(Result::err).collect();
+    failures.sort_by_key(|f| !f.is_passing());
+    let mut failures = failures.into_iter();
+    let Some(mut first) = failures.next() else { return Ok(()) };
+    for other in failures {
+        first.message = format!("{}; also {}: {}: {}", first.message, other.action, other.code, other.message);
+    }
+    Err(first)
+}
+
+/// Says in a failure what the call was about.
+pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
+    move |mut f| {
+        f.message = format!("{what}: {}", f.message);
+        f
+    }
 }
 
 #[cfg(test)]
