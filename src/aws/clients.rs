@@ -66,6 +66,9 @@ const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 5;
 
+/// Where, what for, and for which plan.
+type ContextKey = (Scope, Purpose, Option<Hash>);
+
 /// AWS, as one identity sees it. Contexts are made on first use and kept.
 #[derive(Debug)]
 pub struct Aws {
@@ -74,7 +77,7 @@ pub struct Aws {
     region: Region,
     caller: Caller,
     settings: Settings,
-    contexts: Mutex<HashMap<(Scope, Purpose, Option<Hash>), Cx>>,
+    contexts: Mutex<HashMap<ContextKey, Cx>>,
     budgets: Mutex<HashMap<Scope, Arc<Budget>>>,
 }
 
@@ -140,7 +143,7 @@ impl Aws {
     /// The request budget of an account and region, shared by all its clients.
     pub fn budget(&self, scope: &Scope) -> Arc<Budget> {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.entry(scope.clone()).or_insert_with(Budget::new).clone()
+        budgets.entry(scope.clone()).or_default().clone()
     }
 
     /// Clients for reading a scope.
