@@ -5,7 +5,10 @@ use super::{
     tap::Tap,
 };
 use crate::model::{AccountId, Hash, Partition, Region, Scope};
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
 use aws_sdk_ec2::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryPartition};
 use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -66,6 +69,9 @@ const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 5;
 
+/// Where, what for, and for which plan.
+type ContextKey = (Scope, Purpose, Option<Hash>);
+
 /// AWS, as one identity sees it. Contexts are made on first use and kept.
 #[derive(Debug)]
 pub struct Aws {
@@ -74,7 +80,7 @@ pub struct Aws {
     region: Region,
     caller: Caller,
     settings: Settings,
-    contexts: Mutex<HashMap<(Scope, Purpose, Option<Hash>), Cx>>,
+    contexts: Mutex<HashMap<ContextKey, Cx>>,
     budgets: Mutex<HashMap<Scope, Arc<Budget>>>,
 }
 
@@ -148,7 +154,7 @@ impl Aws {
     /// The request budget of an account and region, shared by all its clients.
     pub fn budget(&self, scope: &Scope) -> Arc<Budget> {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.entry(scope.clone()).or_insert_with(Budget::new).clone()
+        budgets.entry(scope.clone()).or_default().clone()
     }
 
     /// Clients for reading a scope.
@@ -185,7 +191,11 @@ impl Aws {
         }
         let config = self.base.to_builder().region(sdk_region(&scope.region));
         let config = match self.role(scope, purpose)? {
-            Some(role) => config.credentials_provider(self.assume(role, scope, digest).await).build(),
+            // A cache of its own, so that the session's credentials go when its clients do.
+            Some(role) => config
+                .credentials_provider(self.assume(role, scope, digest).await)
+                .identity_cache(IdentityCache::lazy().build())
+                .build(),
             None => config.build(),
         };
         let paced = Paced::client(self.http.clone(), self.budget(scope), purpose, "ec2");

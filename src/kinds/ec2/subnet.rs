@@ -146,12 +146,14 @@ input! {
     }
 }
 
+/// A subnet of a VPC.
 pub struct Subnet;
 
+/// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
 fn alive(b: &sdk::SubnetIpv6CidrBlockAssociation) -> bool {
-    use sdk::SubnetCidrBlockStateCode::{Associated, Associating};
+    use sdk::SubnetCidrBlockStateCode::{Disassociated, Disassociating, Failed, Failing};
     let state = b.ipv6_cidr_block_state.as_ref().and_then(|s| s.state.as_ref());
-    state.is_none_or(|s| matches!(s, Associated | Associating))
+    !matches!(state, Some(Disassociated | Disassociating | Failed | Failing))
 }
 fn seen(mut subnet: sdk::Subnet) -> Option<Seen<Spec>> {
     let blocks = subnet.ipv6_cidr_block_association_set.iter().flatten();
@@ -278,9 +280,7 @@ impl Subnet {
             .vpcs()
             .iter()
             .flat_map(|v| v.ipv6_cidr_block_association_set())
-            .filter(|b| {
-                b.ipv6_cidr_block_state().and_then(|s| s.state()) != Some(&sdk::VpcCidrBlockStateCode::Disassociated)
-            })
+            .filter(|b| super::vpc::alive(&b.ipv6_cidr_block_state))
             .filter_map(|b| b.ipv6_cidr_block.clone())
             .collect();
         theirs.sort_unstable();
@@ -292,12 +292,14 @@ impl Subnet {
     }
     /// The default subnet of a zone, if there is one.
     async fn default(cx: &Cx, spec: &Spec) -> Result<Option<String>, Failure> {
+        let of_vpc = spec.vpc_id.as_ref().map(|v| filter("vpc-id", [&v.0]));
         let zone = match (&spec.availability_zone_id, &spec.availability_zone) {
             (Some(id), _) => filter("availability-zone-id", [id]),
             (None, Some(name)) => filter("availability-zone", [name]),
             (None, None) => return Ok(None),
         };
-        let there = Self::describe(cx, Some(vec![filter("default-for-az", ["true"]), zone])).await?;
+        let filters = [filter("default-for-az", ["true"]), zone].into_iter().chain(of_vpc);
+        let there = Self::describe(cx, Some(filters.collect())).await?;
         Ok(there.into_iter().find_map(|s| s.subnet_id))
     }
     /// CreateDefaultSubnet takes neither a token nor tags, and CreateDefaultVpc has made one a zone (H2, H64): look first.
@@ -399,7 +401,8 @@ impl Kind for Subnet {
         for row in join {
             let action = "ec2:AssociateSubnetCidrBlock";
             let input = row.associate_subnet_cidr_block().map_err(unbuildable(action))?;
-            input.subnet_id(id).send_with(&cx.ec2).await.map_err(failed(action))?;
+            // A second attempt after a lost answer would be a conflict with the first: one attempt, then the engine reads.
+            input.subnet_id(id).send_with(&cx.ec2_once).await.map_err(failed(action))?;
         }
         for input in on {
             modify(input).await?;
@@ -586,7 +589,7 @@ mod tests {
     #[tokio::test]
     async fn h2_a_default_subnet_is_looked_up_by_zone_before_one_is_made() {
         let want = spec(
-            json!({"default_for_az": true, "cidr_block": "172.31.16.0/20", "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az3"}),
+            json!({"default_for_az": true, "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "cidr_block": "172.31.16.0/20", "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az3"}),
         );
         let aws = aws();
         assert_eq!(Subnet::create(&aws.cx(), &want, &step()).await.unwrap(), "subnet-8");
@@ -594,7 +597,7 @@ mod tests {
         assert_eq!(
             asked,
             [
-                "DescribeSubnets Filter.1.Name=default-for-az Filter.1.Value.1=true Filter.2.Name=availability-zone-id Filter.2.Value.1=euw1-az3 MaxResults=500",
+                "DescribeSubnets Filter.1.Name=default-for-az Filter.1.Value.1=true Filter.2.Name=availability-zone-id Filter.2.Value.1=euw1-az3 Filter.3.Name=vpc-id Filter.3.Value.1=vpc-1 MaxResults=500",
                 "CreateDefaultSubnet AvailabilityZone=eu-west-1a",
             ]
         );

@@ -218,10 +218,10 @@ impl VpcIpv6CidrBlockAssociation {
     }
 }
 
-fn alive(state: &Option<sdk::VpcCidrBlockState>) -> bool {
-    use sdk::VpcCidrBlockStateCode::{Associated, Associating};
-    // A block without a state is as good as associated: nothing says otherwise.
-    state.as_ref().and_then(|s| s.state.as_ref()).is_none_or(|s| matches!(s, Associated | Associating))
+/// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
+pub(super) fn alive(state: &Option<sdk::VpcCidrBlockState>) -> bool {
+    use sdk::VpcCidrBlockStateCode::{Disassociated, Disassociating, Failed, Failing};
+    !matches!(state.as_ref().and_then(|s| s.state.as_ref()), Some(Disassociated | Disassociating | Failed | Failing))
 }
 
 impl Spec {
@@ -350,6 +350,7 @@ fn surplus<'a>(now: &'a [String], want: &'a [String]) -> (Vec<&'a str>, Vec<&'a 
     (extra, missing)
 }
 
+/// A virtual private cloud.
 pub struct Vpc;
 impl Vpc {
     async fn describe(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::Vpc>, Failure> {
