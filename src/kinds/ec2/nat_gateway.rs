@@ -366,3 +366,138 @@ fn addresses_settled(g: &sdk::NatGateway) -> Settled {
         None => Settled::Ready,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, spec},
+        *,
+    };
+    use crate::aws::canned::{Answer, Canned};
+    use serde_json::{Value, json};
+
+    fn eip(id: &str) -> Value {
+        json!({"$ref": "ec2:elastic-ip", "id": id})
+    }
+    fn zonal(addresses: Value) -> Value {
+        json!({"connectivity_type": "public", "subnet_id": {"$ref": "ec2:subnet", "id": "subnet-1"}, "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "nat_gateway_addresses": addresses})
+    }
+    fn step() -> Step {
+        Step { restore: "r1".into(), number: 3 }
+    }
+    async fn created(want: &Value) -> String {
+        let canned = Canned::new(|_| "<natGateway><natGatewayId>nat-1</natGatewayId></natGateway>".into());
+        let id = NatGateway::create(&canned.cx(), &spec::<NatGateway>(want), &step()).await.unwrap();
+        assert_eq!(id, "nat-1");
+        let text = canned.wrote().concat();
+        text.split(' ').filter(|p| !p.starts_with("TagSpecification")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn h13_it_is_made_with_all_its_addresses_and_the_steps_token() {
+        let want = zonal(json!([
+            {"allocation_id": eip("eipalloc-a"), "private_ip": "10.0.0.7"},
+            {"allocation_id": eip("eipalloc-b"), "private_ip": "10.0.0.5", "is_primary": true},
+            {"allocation_id": eip("eipalloc-c"), "private_ip": "10.0.0.6"},
+        ]));
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway AllocationId=eipalloc-b ClientToken=rollbackd-r1-3 ConnectivityType=public PrivateIpAddress=10.0.0.5 SecondaryAllocationId.1=eipalloc-a SecondaryAllocationId.2=eipalloc-c SecondaryPrivateIpAddress.1=10.0.0.7 SecondaryPrivateIpAddress.2=10.0.0.6 SubnetId=subnet-1"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_private_one_has_no_allocations() {
+        let mut want = zonal(json!([{"private_ip": "10.0.0.5", "is_primary": true}, {"private_ip": "10.0.0.6"}]));
+        want["connectivity_type"] = "private".into();
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway ClientToken=rollbackd-r1-3 ConnectivityType=private PrivateIpAddress=10.0.0.5 SecondaryPrivateIpAddress.1=10.0.0.6 SubnetId=subnet-1"
+        );
+        let canned = Canned::new(|_| "".into());
+        let mut now = want.clone();
+        now["nat_gateway_addresses"][1]["private_ip"] = "10.0.0.9".into();
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "UnassignPrivateNatGatewayAddress NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.9",
+                "AssignPrivateNatGatewayAddress NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.6"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_regional_one_is_given_its_vpc_and_the_addresses_of_each_zone() {
+        let want = json!({"availability_mode": "regional", "auto_provision_zones": "disabled", "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "nat_gateway_addresses": [
+            {"allocation_id": eip("eipalloc-a"), "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1"},
+            {"allocation_id": eip("eipalloc-b"), "availability_zone": "eu-west-1b", "availability_zone_id": "euw1-az2"},
+            {"allocation_id": eip("eipalloc-c"), "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1"},
+        ]});
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway AvailabilityMode=regional AvailabilityZoneAddress.1.AllocationId.1=eipalloc-a AvailabilityZoneAddress.1.AllocationId.2=eipalloc-c AvailabilityZoneAddress.1.AvailabilityZoneId=euw1-az1 AvailabilityZoneAddress.2.AllocationId.1=eipalloc-b AvailabilityZoneAddress.2.AvailabilityZoneId=euw1-az2 ClientToken=rollbackd-r1-3 VpcId=vpc-1"
+        );
+        let canned = Canned::new(|_| "".into());
+        let mut now = want.clone();
+        now["nat_gateway_addresses"].as_array_mut().unwrap().truncate(1);
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-c AvailabilityZoneId=euw1-az1 NatGatewayId=nat-1",
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-b AvailabilityZoneId=euw1-az2 NatGatewayId=nat-1"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn secondary_addresses_change_in_place_and_the_primary_never() {
+        let canned = Canned::new(|_| {
+            "<natGatewaySet><item><natGatewayId>nat-1</natGatewayId><state>available</state><natGatewayAddressSet><item><allocationId>eipalloc-b</allocationId><associationId>eipassoc-b</associationId></item></natGatewayAddressSet></item></natGatewaySet>".into()
+        });
+        let primary = |a: &str| json!({"allocation_id": eip(a), "private_ip": "10.0.0.5", "is_primary": true});
+        let other = |a: &str| json!({"allocation_id": eip(a), "private_ip": "10.0.0.6"});
+        let (now, want) = (
+            zonal(json!([primary("eipalloc-a"), other("eipalloc-b")])),
+            zonal(json!([primary("eipalloc-z"), other("eipalloc-c")])),
+        );
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "DisassociateNatGatewayAddress AssociationId.1=eipassoc-b NatGatewayId=nat-1",
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-c NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.6"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h13_pending_waits_and_a_failure_tells_why() {
+        async fn settled(gateway: &'static str) -> Settled {
+            let canned = Canned::new(move |_| Answer::Ok(format!("<natGatewaySet>{gateway}</natGatewaySet>")));
+            NatGateway::settled(&canned.cx(), "nat-1").await.unwrap()
+        }
+        assert_eq!(settled("").await, Settled::Waiting("not listed yet".into()));
+        assert_eq!(settled("<item><state>pending</state></item>").await, Settled::Waiting("pending".into()));
+        assert_eq!(settled("<item><state>available</state></item>").await, Settled::Ready);
+        assert_eq!(
+            settled("<item><state>failed</state><failureCode>Gateway.NotAttached</failureCode><failureMessage>Network vpc-1 has no Internet gateway attached</failureMessage></item>").await,
+            Settled::Failed("Gateway.NotAttached: Network vpc-1 has no Internet gateway attached".into())
+        );
+        assert_eq!(settled("<item><state>deleting</state></item>").await, Settled::Failed("deleting".into()));
+        assert_eq!(
+            settled("<item><state>available</state><natGatewayAddressSet><item><status>associating</status></item></natGatewayAddressSet></item>").await,
+            Settled::Waiting("associating".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn h13_h62_what_failed_or_is_deleted_is_not_there() {
+        let canned = Canned::new(|_| {
+            let one =
+                |id: &str, state: &str| format!("<item><natGatewayId>{id}</natGatewayId><state>{state}</state></item>");
+            let all = ["pending", "available", "deleting", "deleted", "failed"].map(|s| one(&format!("nat-{s}"), s));
+            Answer::Ok(format!("<natGatewaySet>{}</natGatewaySet>", all.concat()))
+        });
+        let seen = NatGateway::look(&canned.cx(), Which::All).await.unwrap();
+        assert_eq!(seen.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["nat-pending", "nat-available"]);
+    }
+}
