@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::{AccountId, Hash, Partition, Region, Scope};
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
-use aws_sdk_ec2::config::{SharedCredentialsProvider, retry::RetryPartition};
+use aws_sdk_ec2::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryPartition};
 use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use std::{
@@ -66,6 +66,9 @@ const CALL_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 5;
 
+/// Where, what for, and for which plan.
+type ContextKey = (Scope, Purpose, Option<Hash>);
+
 /// AWS, as one identity sees it. Contexts are made on first use and kept.
 #[derive(Debug)]
 pub struct Aws {
@@ -74,7 +77,7 @@ pub struct Aws {
     region: Region,
     caller: Caller,
     settings: Settings,
-    contexts: Mutex<HashMap<(Scope, Purpose, Option<Hash>), Cx>>,
+    contexts: Mutex<HashMap<ContextKey, Cx>>,
     budgets: Mutex<HashMap<Scope, Arc<Budget>>>,
 }
 
@@ -82,10 +85,7 @@ impl Aws {
     /// Finds region and credentials and asks AWS who they are. Without a region the error is
     /// `NoRegion`; without credentials its class is `Class::Credentials`; each says what to do.
     pub async fn connect(settings: Settings) -> Result<Self, Failure> {
-        Self::connect_by(settings, https()).await
-    }
-
-    async fn connect_by(settings: Settings, http: SharedHttpClient) -> Result<Self, Failure> {
+        let http = https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -105,7 +105,11 @@ impl Aws {
         if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        let base = loader.load().await;
+        Self::over(loader.load().await, http, settings).await
+    }
+
+    /// Over a configuration that is loaded already.
+    async fn over(base: SdkConfig, http: SharedHttpClient, settings: Settings) -> Result<Self, Failure> {
         let Some(region) = base.region() else {
             return Err(setup(
                 "NoRegion",
@@ -139,7 +143,7 @@ impl Aws {
     /// The request budget of an account and region, shared by all its clients.
     pub fn budget(&self, scope: &Scope) -> Arc<Budget> {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.entry(scope.clone()).or_insert_with(Budget::new).clone()
+        budgets.entry(scope.clone()).or_default().clone()
     }
 
     /// Clients for reading a scope.
@@ -184,6 +188,9 @@ impl Aws {
             let retries = RetryConfig::standard().with_max_attempts(attempts);
             let builder = aws_sdk_ec2::config::Builder::from(&config);
             let builder = builder.retry_config(retries).retry_partition(partition);
+            // A request that waits for its turn would be taken for a stalled upload; answers are still watched.
+            let builder = builder
+                .stalled_stream_protection(StalledStreamProtectionConfig::enabled().upload_enabled(false).build());
             aws_sdk_ec2::Client::from_conf(builder.http_client(paced.clone()).interceptor(Tap).build())
         };
         // A custom partition is shared with nobody, not even one of the same name: each context has a quota of its own.
@@ -274,4 +281,137 @@ fn https() -> SharedHttpClient {
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         connector.build()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::canned::{Answer, Call, Canned};
+
+    fn aws_says(call: &Call) -> Answer {
+        match call.action.as_str() {
+            "GetCallerIdentity" => Answer::Raw(200, "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Arn>arn:aws:sts::111122223333:assumed-role/ops/me</Arn><UserId>AROA:me</UserId><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>".into()),
+            "AssumeRole" => Answer::Raw(200, "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>".into()),
+            "DescribeVpcs" => "<vpcSet/>".into(),
+            _ => Answer::Error(503, "RequestLimitExceeded", "slow down"),
+        }
+    }
+    /// Connected through the SDK's own loader, with credentials that the environment need not have.
+    async fn connected(canned: &Canned, settings: Settings) -> Aws {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(aws_config::Region::new("eu-west-1"))
+            .credentials_provider(aws_sdk_ec2::config::Credentials::new("AKIDEXAMPLE", "s", None, None, "test"))
+            .http_client(canned.http())
+            .load()
+            .await;
+        Aws::over(config, canned.http(), settings).await.unwrap()
+    }
+    fn role(account: &str) -> (AccountId, Role) {
+        let arn = format!("arn:aws:iam::{account}:role/rollbackd");
+        (account.parse().unwrap(), Role { arn, external_id: Some("x-1".into()), session_policy: Some("{}".into()) })
+    }
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_we_are_is_asked_once_and_contexts_are_kept() {
+        let canned = Canned::new(aws_says);
+        let aws = connected(&canned, Settings::default()).await;
+        assert_eq!(aws.scope(), scope("aws/111122223333/eu-west-1"));
+        assert_eq!(aws.caller().arn, "arn:aws:sts::111122223333:assumed-role/ops/me");
+        let cx = aws.sweep_cx(&aws.scope()).await.unwrap();
+        cx.ec2.describe_vpcs().send().await.unwrap();
+        aws.sweep_cx(&aws.scope()).await.unwrap();
+        assert_eq!(aws.contexts.lock().unwrap().len(), 1);
+        assert_eq!(
+            canned.asked().iter().map(|c| c.action.clone()).collect::<Vec<_>>(),
+            ["GetCallerIdentity", "DescribeVpcs"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_restore_assumes_its_role_for_one_act_with_the_plans_digest() {
+        let canned = Canned::new(aws_says);
+        let roles: BTreeMap<_, _> = [role("222233334444")].into();
+        let settings = Settings { observe: roles.clone(), restore: roles, ..Settings::default() };
+        let aws = connected(&canned, settings).await;
+        let other = scope("aws/222233334444/us-east-1");
+        let digest = Hash::of_bytes(b"plan");
+        aws.restore_cx(&other, &digest).await.unwrap().ec2.describe_vpcs().send().await.unwrap();
+        let assumed = canned.asked().into_iter().find(|c| c.action == "AssumeRole").unwrap();
+        assert_eq!(assumed.get("RoleSessionName"), "rollbackd");
+        assert_eq!((assumed.get("ExternalId"), assumed.get("Policy")), ("x-1", "{}"));
+        assert_eq!(
+            (assumed.get("Tags.member.1.Key"), assumed.get("Tags.member.1.Value")),
+            (SESSION_DIGEST_TAG, digest.as_str())
+        );
+        aws.sweep_cx(&other).await.unwrap();
+        aws.leave(&digest);
+        assert_eq!(aws.contexts.lock().unwrap().keys().map(|(_, p, _)| *p).collect::<Vec<_>>(), [Purpose::Sweep]);
+    }
+
+    #[tokio::test]
+    async fn no_call_is_made_as_somebody_that_was_not_meant() {
+        let canned = Canned::new(aws_says);
+        let mut settings = Settings::default();
+        settings.observe.insert("222233334444".parse().unwrap(), role("333344445555").1);
+        let aws = connected(&canned, settings).await;
+        canned.asked();
+        for (at, code) in [
+            ("aws/222233334444/eu-west-1", "WrongRole"),
+            ("aws/999900001111/eu-west-1", "NoRole"),
+            ("aws-cn/111122223333/cn-north-1", "OtherPartition"),
+        ] {
+            assert_eq!(aws.sweep_cx(&scope(at)).await.unwrap_err().code, code);
+        }
+        assert_eq!(canned.asked(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h64_a_create_is_tried_once_and_the_rest_five_times() {
+        let canned = Canned::new(aws_says);
+        let aws = connected(&canned, Settings::default()).await;
+        let cx = aws.restore_cx(&aws.scope(), &Hash::of_bytes(b"plan")).await.unwrap();
+        canned.asked();
+        let failed = cx.ec2_once.create_vpc().cidr_block("10.0.0.0/16").send().await;
+        assert_eq!(Failure::new("ec2:CreateVpc", failed.unwrap_err()).class, Class::Throttled);
+        assert_eq!(canned.asked().len(), 1);
+        cx.ec2.delete_tags().resources("vpc-1").send().await.unwrap_err();
+        assert_eq!(canned.asked().len(), ATTEMPTS as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttled_sweep_uses_up_no_retries_of_a_restore() {
+        let canned = Canned::new(aws_says);
+        let aws = connected(&canned, Settings::default()).await;
+        let sweep = aws.sweep_cx(&aws.scope()).await.unwrap();
+        for _ in 0..200 {
+            sweep.ec2.describe_subnets().send().await.unwrap_err();
+        }
+        canned.asked();
+        sweep.ec2.describe_subnets().send().await.unwrap_err();
+        assert!(canned.asked().len() < ATTEMPTS as usize, "the sweep's quota is used up");
+        let restore = aws.restore_cx(&aws.scope(), &Hash::of_bytes(b"plan")).await.unwrap();
+        restore.ec2.describe_subnets().send().await.unwrap_err();
+        assert_eq!(canned.asked().len(), ATTEMPTS as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_too_far_off_is_told_from_an_answer() {
+        let canned = Canned::new(|call| match call.action.as_str() {
+            "CreateVpcEndpoint" => "<vpcEndpoint/>".into(),
+            _ => aws_says(call),
+        });
+        let aws = connected(&canned, Settings::default()).await;
+        let cx = aws.restore_cx(&aws.scope(), &Hash::of_bytes(b"plan")).await.unwrap();
+        canned.asked();
+        let calls = (0..60).map(|_| cx.ec2_once.create_vpc_endpoint().send());
+        let answers = futures_util::future::join_all(calls).await;
+        let refused: Vec<_> =
+            answers.into_iter().filter_map(|a| Some(Failure::new("ec2:CreateVpcEndpoint", a.err()?))).collect();
+        assert_eq!(canned.asked().len() + refused.len(), 60);
+        assert!(!refused.is_empty());
+        assert!(refused.iter().all(|f| f.code == "OutOfBudget" && f.class == Class::Throttled), "{}", refused[0]);
+    }
 }

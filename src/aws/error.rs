@@ -206,6 +206,7 @@ fn class_of(code: &str, status: u16) -> Class {
         }
         c if c.contains("NotFound")
             || c == "NatGatewayNotFound"
+            || c == "InvalidID" // of CreateTags and DeleteTags
             || c.ends_with("NonExistentQueue")
             || c == "QueueDoesNotExist" =>
         {

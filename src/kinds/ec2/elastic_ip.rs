@@ -68,6 +68,25 @@ mirror! {
     }
 }
 
+mirror! {
+    /** What a NAT gateway holds. */
+    NatHeld from sdk::NatGatewayAddress;
+    keep {
+        network_interface_id @ "networkInterfaceId": Option<String>,
+    }
+    drop {
+        allocation_id @ "allocationId": "the address itself",
+        private_ip @ "privateIp": "the gateway's spec has it",
+        public_ip @ "publicIp": "the address itself",
+        association_id @ "associationId": "assigned by AWS at each association",
+        is_primary @ "isPrimary": "the gateway's spec has it",
+        failure_message @ "failureMessage": "runtime state of the gateway",
+        status @ "status": "runtime state of the gateway",
+        availability_zone @ "availabilityZone": "the gateway's spec has it",
+        availability_zone_id @ "availabilityZoneId": "the gateway's spec has it",
+    }
+}
+
 input! {
     Spec => allocate_address(AllocateAddressInputBuilder);
     set {
@@ -192,12 +211,13 @@ async fn allocate(cx: &Cx, call: AllocateAddressInputBuilder) -> Result<String, 
     held(action, "allocation id", made.allocation_id)
 }
 
-/// The interfaces and allocations that NAT gateways hold: their own specs say so.
-async fn nat_held(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
+/// The interfaces of NAT gateways, of those too that are on their way out (H62) and still hold their addresses. By
+/// interface, since a dead gateway goes on listing an allocation that may long be somewhere else.
+async fn nat_interfaces(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
     let gateways = cx
         .ec2
         .describe_nat_gateways()
-        .filter(filter("state", ["pending", "available"]))
+        .filter(filter("state", ["pending", "available", "deleting", "failed"]))
         .into_paginator()
         .page_size(super::PAGE_ROWS)
         .items()
@@ -205,8 +225,8 @@ async fn nat_held(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
         .try_collect()
         .await
         .map_err(failed("ec2:DescribeNatGateways"))?;
-    let addresses = gateways.into_iter().flat_map(|g| g.nat_gateway_addresses.unwrap_or_default());
-    Ok(addresses.flat_map(|a| [a.allocation_id, a.network_interface_id]).flatten().collect())
+    let held = gateways.iter().flat_map(|g| g.nat_gateway_addresses()).map(NatHeld::from_sdk);
+    Ok(held.filter_map(|a| a.network_interface_id).collect())
 }
 
 async fn addresses(cx: &Cx, which: Which<'_>) -> Result<Vec<sdk::Address>, Failure> {
@@ -229,8 +249,9 @@ async fn address(cx: &Cx, id: &str) -> Result<Option<sdk::Address>, Failure> {
 /// Reverse DNS by allocation id, of one address or all: the call takes no filter, and an id that is gone fails it.
 async fn reverse_dns(cx: &Cx, id: Option<&str>) -> Result<BTreeMap<String, ReverseDns>, Failure> {
     let call = cx.ec2.describe_addresses_attribute().attribute(sdk::AddressAttributeName::DomainName);
-    let pages = call.set_allocation_ids(id.map(|id| vec![id.to_owned()])).into_paginator().items().send();
-    let rows = found(pages.try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")))?;
+    let pages = call.set_allocation_ids(id.map(|id| vec![id.to_owned()])).into_paginator();
+    let pages = if id.is_none() { pages.page_size(super::PAGE_ROWS) } else { pages };
+    let rows = found(pages.items().send().try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")))?;
     let bare = |name: String| name.trim_end_matches('.').to_owned();
     Ok(rows
         .into_iter()
@@ -248,7 +269,7 @@ async fn seen(
     // Only an association with no instance behind it can be a NAT gateway's.
     let maybe_nat =
         addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.as_deref().unwrap_or_default().is_empty());
-    let nat = if maybe_nat { nat_held(cx).await? } else { BTreeSet::new() };
+    let nat = if maybe_nat { nat_interfaces(cx).await? } else { BTreeSet::new() };
     Ok(addresses
         .into_iter()
         .filter_map(|a| {
@@ -263,7 +284,7 @@ async fn seen(
                 .network_interface_owner_id
                 .as_deref()
                 .is_some_and(|o| !o.is_empty() && o != cx.scope.account.as_str());
-            let nat = nat.contains(&id) || a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
+            let nat = a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
             // H14: what a NAT gateway or a service's interface holds, its own spec says, and no call of ours may give.
             if nat || foreign || spec.service_managed.is_some() {
                 (spec.network_interface_id, spec.private_ip_address, spec.instance_id) = (None, None, None);
@@ -281,7 +302,7 @@ async fn seen(
 impl Kind for ElasticIp {
     type Name = ec2::ElasticIp;
     type Spec = Spec;
-    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &ReverseDns::COVERAGE];
+    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &ReverseDns::COVERAGE, &NatHeld::COVERAGE];
     const INPUTS: &'static [&'static Inputs] = &[
         &<Spec as Input<AllocateAddressInputBuilder>>::TABLE,
         &<Spec as Input<AssociateAddressInputBuilder>>::TABLE,
@@ -483,7 +504,7 @@ mod tests {
             match c.action.as_str() {
             "DescribeAddresses" => Answer::Ok(format!("<addressesSet>{all}</addressesSet>")),
             "DescribeAddressesAttribute" => "<addressSet><item><publicIp>203.0.113.7</publicIp><allocationId>eipalloc-own</allocationId><ptrRecord>mail.example.com.</ptrRecord></item></addressSet>".into(),
-            _ => "<natGatewaySet><item><natGatewayId>nat-1</natGatewayId><state>available</state><natGatewayAddressSet><item><allocationId>eipalloc-nat</allocationId><networkInterfaceId>eni-nat</networkInterfaceId></item></natGatewayAddressSet></item></natGatewaySet>".into(),
+            _ => "<natGatewaySet><item><natGatewayId>nat-1</natGatewayId><state>available</state><natGatewayAddressSet><item><allocationId>eipalloc-nat</allocationId><networkInterfaceId>eni-nat</networkInterfaceId><isPrimary>true</isPrimary><status>succeeded</status></item></natGatewayAddressSet></item></natGatewaySet>".into(),
         }
         });
         let seen = ElasticIp::look(&canned.cx(), Which::All).await.unwrap();
@@ -494,6 +515,8 @@ mod tests {
         assert_eq!(seen[3].spec.reverse_dns, Some(ReverseDns { ptr_record: Some("mail.example.com".into()) }));
         assert_eq!(seen[0].aliases, [Alias("203.0.113.7".into()), Alias("eipassoc-eipalloc-nat".into())]);
         assert_eq!(canned.asked().iter().filter(|c| c.action == "DescribeNatGateways").count(), 1);
+        let kind = crate::kinds::registry::kind(&"ec2:elastic-ip".parse().unwrap()).unwrap();
+        assert!(kind.look(&canned.cx(), Which::All).await.unwrap().iter().all(|c| c.unmapped.is_null()));
     }
 
     #[tokio::test]

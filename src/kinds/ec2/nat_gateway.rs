@@ -2,9 +2,11 @@
 //!
 //! It is made in the background and may still fail (H13). One that failed or is deleted stays listed for an hour and is
 //! never taken for a live one (H62).
-use super::{all, converge_tags, failed, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable};
+use super::{
+    all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+};
 use crate::{
-    aws::{Cx, Failure},
+    aws::{Class, Cx, Failure},
     input,
     kinds::{
         Kind, Seen, Settled, Step, Which,
@@ -219,6 +221,25 @@ fn seen(mut g: sdk::NatGateway) -> Option<Seen<Spec>> {
     Some(Seen { id, spec, aliases: interfaces.into_iter().map(Alias).collect() })
 }
 
+/// H62: a gateway that is being deleted holds its addresses for minutes, and one that is made with them meanwhile fails in
+/// the background. So that is told before: busy, to be tried again.
+async fn addresses_are_free(cx: &Cx, spec: &Spec) -> Result<(), Failure> {
+    let action = "ec2:DescribeAddresses";
+    let ids: Vec<String> = spec.nat_gateway_addresses.iter().filter_map(allocation).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let answer = cx.ec2.describe_addresses().filters(filter("allocation-id", ids)).send().await;
+    let addresses = answer.map_err(failed(action))?.addresses.unwrap_or_default();
+    let held = addresses.iter().find(|a| a.association_id().is_some_and(|i| !i.is_empty()));
+    held.map_or(Ok(()), |a| {
+        let by = a.network_interface_id().or(a.instance_id()).unwrap_or("something");
+        let message = format!("{} is still held by {by}", a.allocation_id().unwrap_or("an address"));
+        let code = "Resource.AlreadyAssociated".into();
+        Err(Failure { action: "ec2:CreateNatGateway", code, message, request_id: None, class: Class::Busy })
+    })
+}
+
 impl Kind for NatGateway {
     type Name = ec2::NatGateway;
     type Spec = Spec;
@@ -230,6 +251,7 @@ impl Kind for NatGateway {
     const OBSERVE: &'static [&'static str] = &["ec2:DescribeNatGateways"];
     const RESTORE: &'static [&'static str] = &[
         "ec2:DescribeTags",
+        "ec2:DescribeAddresses",
         "ec2:CreateNatGateway",
         "ec2:AssociateNatGatewayAddress",
         "ec2:DisassociateNatGatewayAddress",
@@ -266,6 +288,7 @@ impl Kind for NatGateway {
         let action = "ec2:CreateNatGateway";
         let tags = tags_on_create(sdk::ResourceType::Natgateway, &spec.tags, step)?;
         let call = spec.placed()?.tag_specifications(tags).client_token(step.token());
+        addresses_are_free(cx, spec).await?;
         let made = call.send_with(&cx.ec2_once).await.map_err(failed(action))?;
         held(action, "NAT gateway id", made.nat_gateway.and_then(|g| g.nat_gateway_id))
     }
@@ -404,6 +427,17 @@ mod tests {
             created(&want).await,
             "CreateNatGateway AllocationId=eipalloc-b ClientToken=rollbackd-r1-3 ConnectivityType=public PrivateIpAddress=10.0.0.5 SecondaryAllocationId.1=eipalloc-a SecondaryAllocationId.2=eipalloc-c SecondaryPrivateIpAddress.1=10.0.0.7 SecondaryPrivateIpAddress.2=10.0.0.6 SubnetId=subnet-1"
         );
+    }
+
+    #[tokio::test]
+    async fn h62_an_address_that_a_dying_gateway_still_holds_is_waited_for() {
+        let canned = Canned::new(|_| {
+            "<addressesSet><item><allocationId>eipalloc-a</allocationId><associationId>eipassoc-1</associationId><networkInterfaceId>eni-old</networkInterfaceId></item></addressesSet>".into()
+        });
+        let want = zonal(json!([{"allocation_id": eip("eipalloc-a"), "private_ip": "10.0.0.5"}]));
+        let f = NatGateway::create(&canned.cx(), &spec::<NatGateway>(&want), &step()).await.unwrap_err();
+        assert_eq!((f.class, f.message.as_str()), (Class::Busy, "eipalloc-a is still held by eni-old"));
+        assert_eq!(canned.wrote(), [] as [String; 0]);
     }
 
     #[tokio::test]

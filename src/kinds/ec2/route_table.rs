@@ -56,7 +56,7 @@ mirror! {
     }
     drop {
         route_table_association_id @ "routeTableAssociationId": "assigned by AWS at each association; an alias",
-        route_table_id @ "routeTableId": "itself",
+        route_table_id @ "routeTableId": "the resource itself",
         association_state @ "associationState": "runtime state",
     }
 }
