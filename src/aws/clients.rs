@@ -5,7 +5,10 @@ use super::{
     tap::Tap,
 };
 use crate::model::{AccountId, Hash, Partition, Region, Scope};
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
 use aws_sdk_ec2::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryPartition};
 use aws_smithy_http_client::{Builder as HttpBuilder, ConnectorBuilder, proxy::ProxyConfig, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -180,7 +183,11 @@ impl Aws {
         }
         let config = self.base.to_builder().region(sdk_region(&scope.region));
         let config = match self.role(scope, purpose)? {
-            Some(role) => config.credentials_provider(self.assume(role, scope, digest).await).build(),
+            // A cache of its own, so that the session's credentials go when its clients do.
+            Some(role) => config
+                .credentials_provider(self.assume(role, scope, digest).await)
+                .identity_cache(IdentityCache::lazy().build())
+                .build(),
             None => config.build(),
         };
         let paced = Paced::client(self.http.clone(), self.budget(scope), purpose, "ec2");

@@ -137,6 +137,8 @@ impl Failure {
 /// A failure of credentials or of the call's making: nothing has been sent.
 fn before_sending(word: &str, e: &(dyn std::error::Error + 'static), otherwise: Class) -> (String, String, Class) {
     let why = chain(e);
+    // The SDK's own wrapping says nothing to a reader.
+    let why = why.trim_start_matches("dispatch failure: ").trim_start_matches("other: ").to_owned();
     let class = match why.contains("credentials") || why.contains("identity") || why.contains("AssumeRole") {
         // The role is there and says no: another profile is no help, its trust policy or `sts:AssumeRole` is.
         true if why.contains("AccessDenied") => Class::Denied,

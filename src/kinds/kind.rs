@@ -251,6 +251,10 @@ impl<K: Kind> AnyKind for Erased<K> {
     }
     fn look<'a>(&'a self, cx: &'a Cx, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Captured>, Failure>> {
         Box::pin(async move {
+            // A filter without values is an error to AWS; none asked for is none found.
+            if matches!(which, Which::Ids([])) {
+                return Ok(vec![]);
+            }
             let (seen, answers) = tapped(K::look(cx, which)).await;
             let mut all = captured::<K>(seen?, &answers);
             all.sort_by(|a, b| a.id.cmp(&b.id));

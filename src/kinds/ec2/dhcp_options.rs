@@ -62,6 +62,7 @@ input! {
     }
 }
 
+/// A set of DHCP options.
 pub struct DhcpOptions;
 
 fn seen(options: sdk::DhcpOptions) -> Option<Seen<Spec>> {

@@ -47,6 +47,7 @@ input! {
     }
 }
 
+/// An egress-only internet gateway.
 pub struct EgressOnlyIgw;
 
 /// Nothing for one on its way out: it is detached as it is deleted, and never otherwise.

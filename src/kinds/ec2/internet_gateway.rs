@@ -59,6 +59,7 @@ input! {
     }
 }
 
+/// An internet gateway.
 pub struct InternetGateway;
 
 /// An attachment that is there or coming: EC2 says `available` where the SDK's enum has `attached`.

@@ -146,6 +146,7 @@ input! {
     }
 }
 
+/// A subnet of a VPC.
 pub struct Subnet;
 
 /// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
@@ -400,7 +401,8 @@ impl Kind for Subnet {
         for row in join {
             let action = "ec2:AssociateSubnetCidrBlock";
             let input = row.associate_subnet_cidr_block().map_err(unbuildable(action))?;
-            input.subnet_id(id).send_with(&cx.ec2).await.map_err(failed(action))?;
+            // A second attempt after a lost answer would be a conflict with the first: one attempt, then the engine reads.
+            input.subnet_id(id).send_with(&cx.ec2_once).await.map_err(failed(action))?;
         }
         for input in on {
             modify(input).await?;

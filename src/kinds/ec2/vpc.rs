@@ -350,6 +350,7 @@ fn surplus<'a>(now: &'a [String], want: &'a [String]) -> (Vec<&'a str>, Vec<&'a 
     (extra, missing)
 }
 
+/// A virtual private cloud.
 pub struct Vpc;
 impl Vpc {
     async fn describe(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::Vpc>, Failure> {
