@@ -228,6 +228,38 @@ pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
     }
 }
 
+/// For the kinds' tests: what a converge sends.
+#[cfg(test)]
+pub(crate) mod shapes {
+    use crate::{
+        aws::{Failure, canned::Canned},
+        kinds::{Kind, mirror::Plain},
+    };
+    use serde_json::Value;
+
+    pub fn spec<K: Kind>(v: &Value) -> K::Spec {
+        K::Spec::from_json(v).unwrap()
+    }
+    /// The writing calls of a converge, as text and in order; those with a tie are sent as they were found.
+    pub async fn sent<K: Kind>(canned: &Canned, id: &str, now: &Value, want: &Value) -> Result<Vec<String>, Failure> {
+        canned.asked();
+        K::converge(&canned.cx(), id, &spec::<K>(now), &spec::<K>(want)).await?;
+        Ok(canned.wrote())
+    }
+    /// The same where all goes as foretold: `calls` names what is sent, and from there a second converge sends nothing.
+    pub async fn foretold<K: Kind>(canned: &Canned, id: &str, now: &Value, want: &Value) -> Vec<String> {
+        let sent = sent::<K>(canned, id, now, want).await.unwrap();
+        let mut actions: Vec<String> = sent.iter().map(|s| format!("ec2:{}", s.split(' ').next().unwrap())).collect();
+        let mut calls = K::calls(Some(&spec::<K>(now)), &spec::<K>(want));
+        actions.sort_unstable();
+        calls.sort_unstable();
+        assert_eq!(actions, calls, "calls() and what is sent differ");
+        assert!(K::calls(Some(&spec::<K>(want)), &spec::<K>(want)).is_empty());
+        assert_eq!(self::sent::<K>(canned, id, want, want).await.unwrap(), [] as [String; 0]);
+        sent
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

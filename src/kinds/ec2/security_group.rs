@@ -641,3 +641,215 @@ impl Kind for SecurityGroup {
         tags.chain(rules).chain(retag).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, sent, spec},
+        *,
+    };
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+
+    fn group(ingress: Value, egress: Value) -> Value {
+        json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "group_name": "web", "description": "d", "ingress": ingress, "egress": egress})
+    }
+    fn tcp(port: i32, cidr: &str) -> Value {
+        json!({"ip_protocol": "tcp", "from_port": port, "to_port": port, "cidr_ipv4": cidr})
+    }
+    fn from_group(port: i32, id: &str) -> Value {
+        json!({"ip_protocol": "tcp", "from_port": port, "to_port": port, "peer_group_id": {"$late": "ec2:security-group", "id": id}})
+    }
+    fn with(mut row: Value, member: &str, v: Value) -> Value {
+        row[member] = v;
+        row
+    }
+    fn all_out() -> Value {
+        json!({"ip_protocol": "-1", "cidr_ipv4": "0.0.0.0/0"})
+    }
+    /// A row of DescribeSecurityGroupRules.
+    fn rule(id: &str, egress: bool, port: i32, source: &str) -> String {
+        format!(
+            "<item><securityGroupRuleId>{id}</securityGroupRuleId><groupId>sg-1</groupId><isEgress>{egress}</isEgress><ipProtocol>tcp</ipProtocol><fromPort>{port}</fromPort><toPort>{port}</toPort>{source}</item>"
+        )
+    }
+    fn rules(rows: &[String]) -> Answer {
+        Answer::Ok(format!("<securityGroupRuleSet>{}</securityGroupRuleSet>", rows.concat()))
+    }
+
+    #[tokio::test]
+    async fn h4_what_aws_put_in_goes_before_the_rules_come() {
+        let canned = Canned::new(|_| "".into());
+        let now = group(json!([from_group(0, "sg-1")]), json!([all_out(), {"ip_protocol": "-1", "cidr_ipv6": "::/0"}]));
+        let want = group(
+            json!([
+                tcp(443, "10.0.0.0/8"),
+                with(tcp(443, "10.1.0.0/16"), "description", json!("office")),
+                from_group(443, "sg-2")
+            ]),
+            json!([tcp(5432, "10.0.0.0/8")]),
+        );
+        assert_eq!(
+            foretold::<SecurityGroup>(&canned, "sg-1", &now, &want).await,
+            [
+                "RevokeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=0 IpPermissions.1.Groups.1.GroupId=sg-1 IpPermissions.1.IpProtocol=tcp IpPermissions.1.ToPort=0",
+                // One call a way, however many rules.
+                "AuthorizeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.Groups.1.GroupId=sg-2 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8 IpPermissions.1.IpRanges.2.CidrIp=10.1.0.0/16 IpPermissions.1.IpRanges.2.Description=office IpPermissions.1.ToPort=443",
+                "RevokeSecurityGroupEgress GroupId=sg-1 IpPermissions.1.IpProtocol=-1 IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0 IpPermissions.1.Ipv6Ranges.1.CidrIpv6=::/0",
+                "AuthorizeSecurityGroupEgress GroupId=sg-1 IpPermissions.1.FromPort=5432 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8 IpPermissions.1.ToPort=5432",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_range_that_differs_is_sent_and_a_description_alone_is_rewritten() {
+        let canned = Canned::new(|_| "".into());
+        let both = |a: Value, b: Value| group(json!([a, b]), json!([all_out()]));
+        let described = |text: &str| with(tcp(443, "10.1.0.0/16"), "description", json!(text));
+        let (now, want) =
+            (both(tcp(443, "10.9.0.0/16"), described("old")), both(tcp(443, "10.2.0.0/16"), described("new")));
+        assert_eq!(
+            foretold::<SecurityGroup>(&canned, "sg-1", &now, &want).await,
+            [
+                "RevokeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.9.0.0/16 IpPermissions.1.ToPort=443",
+                "AuthorizeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.2.0.0/16 IpPermissions.1.ToPort=443",
+                "UpdateSecurityGroupRuleDescriptionsIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.1.0.0/16 IpPermissions.1.IpRanges.1.Description=new IpPermissions.1.ToPort=443",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h5_a_pair_of_the_own_account_has_no_account_and_a_peers_has() {
+        let peer = |group: &str, user: &str, more: &str| {
+            format!(
+                "<referencedGroupInfo><groupId>{group}</groupId><userId>{user}</userId>{more}</referencedGroupInfo>"
+            )
+        };
+        let rows = [
+            rule("sgr-1", false, 1, &peer("sg-1", "111122223333", "<vpcId>vpc-1</vpcId>")),
+            rule("sgr-2", false, 2, &peer("sg-far", "444455556666", "<vpcId>vpc-far</vpcId><vpcPeeringConnectionId>pcx-1</vpcPeeringConnectionId>")),
+            "<item><securityGroupRuleId>sgr-3</securityGroupRuleId><groupId>sg-1</groupId><isEgress>true</isEgress><ipProtocol>-1</ipProtocol><fromPort>-1</fromPort><toPort>-1</toPort><cidrIpv4>0.0.0.0/0</cidrIpv4><tagSet><item><key>why</key><value>all</value></item></tagSet></item>".to_owned(),
+        ];
+        let canned = Canned::new(move |c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&rows),
+            _ => {
+                "<securityGroupInfo><item><groupId>sg-1</groupId><groupName>web</groupName></item></securityGroupInfo>"
+                    .into()
+            }
+        });
+        let seen = SecurityGroup::read(&canned.cx(), "sg-1").await.unwrap().unwrap();
+        assert_eq!(
+            seen.spec.to_json(),
+            json!({"group_name": "web", "egress": [with(all_out(), "tags", json!({"why": "all"}))], "ingress": [
+                from_group(1, "sg-1"),
+                {"ip_protocol": "tcp", "from_port": 2, "to_port": 2, "peer_account": "444455556666",
+                 "peer_group_id": {"$late": "ec2:security-group", "id": "sg-far"}, "peer_vpc_id": {"$late": "ec2:vpc", "id": "vpc-far"},
+                 "peering_connection_id": {"$late": "ec2:vpc-peering-connection", "id": "pcx-1"}},
+            ]})
+        );
+        assert_eq!(seen.aliases, ["sgr-1", "sgr-2", "sgr-3"].map(|a| Alias(a.into())));
+        let canned = Canned::new(|_| "".into());
+        let want = seen.spec.to_json();
+        let text =
+            sent::<SecurityGroup>(&canned, "sg-1", &json!({"group_name": "web"}), &want).await.unwrap().remove(0);
+        assert!(text.contains("Groups.1.GroupId=sg-far") && text.contains("Groups.1.UserId=444455556666"), "{text}");
+        assert!(!text.contains("111122223333"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn h64_a_duplicate_leaves_the_rest_to_be_sent() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[rule("sgr-1", false, 443, "<cidrIpv4>10.0.0.0/8</cidrIpv4>")]),
+            _ if c.params.values().any(|v| v == "10.0.0.0/8") => Answer::Error(
+                400,
+                "InvalidPermission.Duplicate",
+                "the specified rule \"peer: 10.0.0.0/8\" already exists",
+            ),
+            _ => "".into(),
+        });
+        let now = group(json!([]), json!([]));
+        let alone = group(json!([tcp(443, "10.0.0.0/8")]), json!([]));
+        assert_eq!(sent::<SecurityGroup>(&canned, "sg-1", &now, &alone).await.unwrap().len(), 1);
+        let both = group(json!([tcp(443, "10.0.0.0/8"), tcp(22, "10.2.0.0/16")]), json!([]));
+        let last = sent::<SecurityGroup>(&canned, "sg-1", &now, &both).await.unwrap().pop().unwrap();
+        assert!(last.contains("10.2.0.0/16") && !last.contains("10.0.0.0/8"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_rule_that_is_gone_already_leaves_the_rest_to_be_revoked() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[rule("sgr-1", false, 22, "<cidrIpv4>10.2.0.0/16</cidrIpv4>")]),
+            _ if c.params.values().any(|v| v == "10.0.0.0/8") => Answer::Error(
+                400,
+                "InvalidPermission.NotFound",
+                "The specified rule does not exist in this security group.",
+            ),
+            _ => "".into(),
+        });
+        let now = group(json!([tcp(443, "10.0.0.0/8"), tcp(22, "10.2.0.0/16")]), json!([]));
+        let last =
+            sent::<SecurityGroup>(&canned, "sg-1", &now, &group(json!([]), json!([]))).await.unwrap().pop().unwrap();
+        assert!(last.contains("10.2.0.0/16") && !last.contains("10.0.0.0/8"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn h5_a_rule_that_names_a_dead_group_keeps_none_of_the_others_out() {
+        let canned = Canned::new(|c| match c.params.values().any(|v| v == "sg-dead") {
+            true => Answer::Error(
+                400,
+                "InvalidGroup.NotFound",
+                "You have specified two resources that belong to different networks or 'sg-dead' does not exist",
+            ),
+            false => "".into(),
+        });
+        let want = group(json!([from_group(443, "sg-dead"), tcp(443, "10.0.0.0/8")]), json!([]));
+        let f = sent::<SecurityGroup>(&canned, "sg-1", &group(json!([]), json!([])), &want).await.unwrap_err();
+        assert_eq!(f.code, "InvalidGroup.NotFound");
+        assert!(canned.wrote().pop().unwrap().contains("10.0.0.0/8"));
+    }
+
+    #[tokio::test]
+    async fn tags_of_new_rules_share_a_call() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[
+                rule("sgr-1", false, 443, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+                rule("sgr-2", false, 22, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+                rule("sgr-3", true, 22, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+            ]),
+            _ => "".into(),
+        });
+        let tagged = |row| with(row, "tags", json!({"team": "net"}));
+        let want = group(json!([tagged(tcp(443, "10.0.0.0/8")), tagged(tcp(22, "10.0.0.0/8"))]), json!([]));
+        let sent = foretold::<SecurityGroup>(&canned, "sg-1", &group(json!([]), json!([])), &want).await;
+        let last = sent.last().unwrap();
+        assert!(last.starts_with("CreateTags") && last.ends_with("Tag.1.Key=team Tag.1.Value=net"), "{last}");
+        assert!(last.contains("=sgr-1 ") && last.contains("=sgr-2 ") && !last.contains("sgr-3"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn h5_it_is_made_bare_and_h3_the_default_one_is_found() {
+        let canned = Canned::new(|c| {
+            match c.action.as_str() {
+            "CreateSecurityGroup" => "<groupId>sg-2</groupId>".into(),
+            _ => "<securityGroupInfo><item><groupId>sg-d</groupId><groupName>default</groupName></item></securityGroupInfo>".into(),
+        }
+        });
+        let want = group(json!([from_group(443, "sg-1")]), json!([]));
+        let step = Step { restore: "r1".into(), number: 3 };
+        SecurityGroup::create(&canned.cx(), &spec::<SecurityGroup>(&want), &step).await.unwrap();
+        assert_eq!(
+            canned.wrote(),
+            [
+                "CreateSecurityGroup GroupDescription=d GroupName=web TagSpecification.1.ResourceType=security-group TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r1/3 VpcId=vpc-1"
+            ]
+        );
+        let default = with(want, "group_name", json!("default"));
+        let default = spec::<SecurityGroup>(&default);
+        assert!(SecurityGroup::is_implicit(&default));
+        assert_eq!(SecurityGroup::implicit(&canned.cx(), &default).await.unwrap().as_deref(), Some("sg-d"));
+        assert_eq!(SecurityGroup::natural_key(&default).as_deref(), Some("vpc-1|default"));
+    }
+}
