@@ -169,6 +169,10 @@ impl Incident {
     pub fn involves(&self, session: &SessionId) -> bool {
         self.sessions.iter().any(|s| s.session == *session)
     }
+    /// Nothing but user agents, which any client may set, speaks for an agent: for people to judge, never for `auto`.
+    pub fn is_suspicion(&self) -> bool {
+        self.sessions.iter().filter_map(|s| s.verdict.as_ref()).all(Verdict::is_suspicion)
+    }
     /// Acts that took effect and took something away.
     pub fn losses(&self) -> impl Iterator<Item = &Act> {
         self.acts.iter().filter(|a| a.destroyed())
