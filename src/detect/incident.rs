@@ -390,6 +390,8 @@ impl State {
         }
         let acts: Vec<Act> = acts.into_values().collect();
         let fresh = Incident {
+            planned_for: None,
+            settled: None,
             id: new_id(&acts, cluster, if before.is_empty() { Some(ids) } else { None }),
             state: IncidentState::Open,
             actor: self.actor(&cluster.root),

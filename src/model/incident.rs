@@ -157,9 +157,15 @@ pub struct Incident {
     /// The newest plan for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Hash>,
+    /// How many acts that plan knows of: when there are more, a new one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_for: Option<usize>,
     /// The newest restore of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<String>,
+    /// How many acts there were when it was last dealt with (restored, rejected): more of them make it open again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<usize>,
     /// What went wrong last (planning, starting), for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -86,6 +86,9 @@ impl Remap {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.0.iter().map(|((kind, old), new)| (kind.as_str(), old.as_str(), new.as_str()))
     }

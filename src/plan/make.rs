@@ -247,7 +247,7 @@ impl<'a> Maker<'a> {
         self.drafts.push(draft(verb, calls));
         self.drafts.push(link);
         for what in facts.never_back {
-            self.losses.insert(Loss { resource: key.clone(), what: (*what).to_owned() });
+            self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
         }
         for (member, why) in facts.reported {
             if !want[*member].is_null() {
@@ -420,7 +420,7 @@ impl<'a> Maker<'a> {
             steps,
             conflicts: conflicts.clone(),
             losses: losses.iter().cloned().collect(),
-            notes: notes.iter().cloned().collect(),
+            notes: notes.clone(),
             chain_calls,
             floor_ms,
         }

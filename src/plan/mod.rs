@@ -2,11 +2,14 @@
 //! function of versions, live state and settings.
 //!
 //! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps.
+pub mod budget;
 pub mod diff;
 pub mod facts;
 mod make;
 mod order;
 mod select;
+#[cfg(test)]
+mod tests;
 
 pub use diff::{Change, Clash};
 pub use make::{Input, Live, make};
@@ -167,8 +170,9 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// What cannot come back.
     pub losses: Vec<Loss>,
-    /// Ids of what is made again, found in texts that are not rewritten; rows of the incident that stay.
-    pub notes: Vec<String>,
+    /// Ids of what is made again, found in texts that are not rewritten; rows of the incident that stay; what never
+    /// comes back of a kind.
+    pub notes: std::collections::BTreeSet<String>,
     /// Writing calls on the longest chain of steps.
     pub chain_calls: u32,
     /// The least time that AWS's request budgets allow, in milliseconds.

@@ -54,7 +54,7 @@ pub fn select(
         for (strength, holder) in holders.get(&key).into_iter().flatten() {
             // A survivor that points at what is made again must be pointed at the new one.
             let points_at_dead = gone(&key);
-            let belongs = reach == Reach::Belonging && *strength == Strength::Hard;
+            let belongs = reach == Reach::Belonging && (*strength == Strength::Hard || gone(holder));
             let went_along = reach != Reach::Needed && gone(&key) && gone(holder);
             if belongs || went_along || (points_at_dead && !gone(holder)) {
                 add(holder);

@@ -246,22 +246,34 @@ async fn seen(
     mut reverse: BTreeMap<String, ReverseDns>,
 ) -> Result<Vec<Seen<Spec>>, Failure> {
     // Only an association with no instance behind it can be a NAT gateway's.
-    let maybe_nat = addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.is_none());
+    let maybe_nat =
+        addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.as_deref().unwrap_or_default().is_empty());
     let nat = if maybe_nat { nat_held(cx).await? } else { BTreeSet::new() };
     Ok(addresses
         .into_iter()
         .filter_map(|a| {
             let id = a.allocation_id.clone()?;
             let mut spec = Spec::from_sdk(&a);
+            // An address that has no instance behind it may be told with an empty id.
+            spec.instance_id = spec.instance_id.filter(|i| !i.0.is_empty());
+            spec.network_interface_id = spec.network_interface_id.filter(|e| !e.0.is_empty());
+            spec.private_ip_address = spec.private_ip_address.filter(|p| !p.is_empty());
             spec.reverse_dns = reverse.remove(&id);
-            let foreign = a.network_interface_owner_id.as_deref().is_some_and(|o| o != cx.scope.account.as_str());
+            let foreign = a
+                .network_interface_owner_id
+                .as_deref()
+                .is_some_and(|o| !o.is_empty() && o != cx.scope.account.as_str());
             let nat = nat.contains(&id) || a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
             // H14: what a NAT gateway or a service's interface holds, its own spec says, and no call of ours may give.
             if nat || foreign || spec.service_managed.is_some() {
                 (spec.network_interface_id, spec.private_ip_address, spec.instance_id) = (None, None, None);
             }
             let aliases = [a.public_ip, a.customer_owned_ip, a.association_id];
-            Some(Seen { id, spec, aliases: aliases.into_iter().flatten().map(Alias).collect() })
+            Some(Seen {
+                id,
+                spec,
+                aliases: aliases.into_iter().flatten().filter(|a| !a.is_empty()).map(Alias).collect(),
+            })
         })
         .collect())
 }

@@ -51,7 +51,7 @@ mirror! {
 }
 
 mirror! {
-    NatGatewayAddress from sdk::NatGatewayAddress, key [allocation_id, private_ip];
+    NatGatewayAddress from sdk::NatGatewayAddress, key [allocation_id];
     keep {
         allocation_id @ "allocationId": Option<Ref<ec2::ElasticIp>>,
         private_ip @ "privateIp": Option<String>,

@@ -52,7 +52,7 @@ mirror! {
     }
     drop {
         network_acl_association_id @ "networkAclAssociationId": "assigned by AWS at each association; an alias",
-        network_acl_id @ "networkAclId": "itself",
+        network_acl_id @ "networkAclId": "the list at hand",
     }
 }
 

@@ -56,7 +56,7 @@ mirror! {
     }
     drop {
         route_table_association_id @ "routeTableAssociationId": "assigned by AWS at each association; an alias",
-        route_table_id @ "routeTableId": "itself",
+        route_table_id @ "routeTableId": "the table at hand",
         association_state @ "associationState": "runtime state",
     }
 }
@@ -429,6 +429,9 @@ impl Kind for RouteTable {
     ];
     const PHASE: Phase = Phase::Network;
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
+    // A route takes a gateway that is attached, and a peering that is accepted.
+    const LINK_AFTER: &'static [&'static str] =
+        &["ec2:internet-gateway", "ec2:vpn-gateway", "ec2:vpc-peering-connection", "ec2:transit-gateway"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("blackholes", "a route whose target was gone or down already comes back only if the target takes it")];
 

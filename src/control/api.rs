@@ -1,0 +1,261 @@
+//! What the command line and the daemon say to each other. The inner value of each answer is the JSON contract of
+//! `--output json`: members are added, never renamed or removed.
+pub use crate::respond::Halted;
+use crate::{
+    model::{
+        At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, Timestamp, Version, audit, sweep::Sweep,
+    },
+    plan::{Change, DigestPrefix, Plan},
+    restore::{Progress, Receipt, RestoreState},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A resource as people type it: a whole key, or an id, alias or name that only one resource has.
+pub type ResourceText = String;
+
+/// One side of `diff`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    At(At),
+    Live,
+}
+
+/// What `plan` and `restore` select.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selector {
+    Incident(IncidentId),
+    Resources(Vec<ResourceText>),
+    Vpc(ResourceText),
+    Tag { key: String, value: String },
+    Scope(Scope),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", content = "with", rename_all = "kebab-case")]
+pub enum Request {
+    Status,
+    /// Sweep now; the label names the sweep's end.
+    Snapshot {
+        label: Option<String>,
+    },
+    Snapshots {
+        limit: usize,
+    },
+    History {
+        resource: ResourceText,
+    },
+    Show {
+        resource: ResourceText,
+        at: Option<At>,
+    },
+    /// Everything, or the resources named, between two instants, or an instant and now.
+    Diff {
+        a: Side,
+        b: Side,
+        resources: Vec<ResourceText>,
+    },
+    Incidents,
+    Incident {
+        id: IncidentId,
+    },
+    /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten.
+    Plan {
+        selector: Selector,
+        at: Option<At>,
+        overwrite: Vec<ResourceText>,
+    },
+    /// A stored plan.
+    StoredPlan {
+        digest: DigestPrefix,
+    },
+    /// Execute a stored plan; progress is streamed, the answer is the receipt.
+    Restore {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Resume {
+        restore: Option<String>,
+        reason: Option<String>,
+    },
+    Approve {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Reject {
+        digest: DigestPrefix,
+        reason: Option<String>,
+    },
+    Halt {
+        reason: Option<String>,
+    },
+    Unhalt {
+        reason: Option<String>,
+    },
+    Audit {
+        limit: usize,
+    },
+    AuditVerify,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", content = "value", rename_all = "kebab-case")]
+pub enum Answer {
+    Status(Box<Status>),
+    Sweep(Sweep),
+    Snapshots(Snapshots),
+    History(History),
+    Show(Box<Version>),
+    Diff(Vec<Difference>),
+    Incidents(Vec<IncidentLine>),
+    Incident(Box<Incident>),
+    Plan(Box<Plan>),
+    Receipt(Box<Receipt>),
+    Halted(Halted),
+    Unhalted,
+    Audit(Vec<audit::Entry>),
+    AuditVerified(AuditVerified),
+}
+
+/// `rollbackd status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// The daemon answers, has an open store and has swept. Without a daemon: false.
+    pub ready: bool,
+    /// Whether a daemon answered at all.
+    pub daemon: bool,
+    pub halted: Option<Halted>,
+    pub scopes: Vec<Scope>,
+    pub last_sweep: Option<Sweep>,
+    pub sources: Vec<Source>,
+    pub store: StoreStatus,
+    /// Incidents that wait for somebody or something.
+    pub incidents: Vec<IncidentLine>,
+    pub restores: Vec<RestoreLine>,
+    /// What is wrong, each with what to do.
+    pub troubles: Vec<String>,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// `queue` and its URL.
+    pub name: String,
+    pub last_poll: Option<Timestamp>,
+    pub last_record: Option<Timestamp>,
+    /// Between a record's time and its arrival, of the newest record, in seconds.
+    pub lag_s: Option<f64>,
+    pub error: Option<String>,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    pub path: String,
+    pub bytes: u64,
+    /// Entries of each tree that people care about.
+    pub counts: BTreeMap<String, u64>,
+    pub unreadable_messages: u64,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreLine {
+    pub id: String,
+    pub state: RestoreState,
+    pub plan: Hash,
+    pub incident: Option<IncidentId>,
+    pub started: Timestamp,
+    pub by: By,
+}
+/// `rollbackd snapshots`: newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshots {
+    pub sweeps: Vec<Sweep>,
+    pub labels: BTreeMap<String, Timestamp>,
+}
+/// `rollbackd history`: newest first; under the first id, whatever it is called today.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    pub resource: ResourceKey,
+    pub versions: Vec<HistoryLine>,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryLine {
+    #[serde(flatten)]
+    pub version: Version,
+    /// Against the version before it.
+    pub changes: Vec<Change>,
+}
+/// One resource that differs between the two sides of `diff`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    pub resource: ResourceKey,
+    pub name: Option<String>,
+    pub what: DifferenceKind,
+    pub changes: Vec<Change>,
+}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DifferenceKind {
+    Added,
+    Gone,
+    Changed,
+}
+/// An incident in lists: the contract that scripts rely on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentLine {
+    pub id: IncidentId,
+    pub state: crate::model::IncidentState,
+    pub actor: String,
+    pub sessions: Vec<SessionId>,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// Destructive calls that took effect.
+    pub destroyed: usize,
+    pub lost: Vec<ResourceKey>,
+    pub changed: Vec<ResourceKey>,
+    pub made: Vec<ResourceKey>,
+    pub plan: Option<Hash>,
+    pub restore: Option<String>,
+    /// When the policy starts the restore by itself.
+    pub starts_at: Option<Timestamp>,
+    pub trouble: Option<String>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVerified {
+    pub entries: u64,
+    pub head: Option<Hash>,
+    /// Where the chain breaks first, and how.
+    pub broken: Option<String>,
+}
+
+/// What a caller is told instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub message: String,
+}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// What was asked for does not fit: exit code 2.
+    Usage,
+    /// It failed: exit code 1.
+    Failed,
+}
+impl Fault {
+    pub fn usage(message: impl std::fmt::Display) -> Self {
+        Self { kind: FaultKind::Usage, message: message.to_string() }
+    }
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self { kind: FaultKind::Failed, message: message.to_string() }
+    }
+}
+
+/// One line of a reply: any number of steps, then the answer or the fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Frame {
+    Progress(Progress),
+    Answer(Answer),
+    Fault(Fault),
+}

@@ -1,0 +1,301 @@
+//! Plans over a toy world: a network, a subnet in it, two groups that name each other, a survivor that names one.
+use super::{facts::*, *};
+use crate::model::{Cause, KindName, State, Version, reference::Remap, version::spec_hash};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+fn facts(kind: &KindName) -> Option<Facts> {
+    let base = Facts {
+        kind: "t:net",
+        phase: Phase::Network,
+        perishable: false,
+        immutable: &["cidr"],
+        reported: &[],
+        after: &[],
+        link_after: &[],
+        never_back: &[],
+        row_keys: BTreeMap::new,
+        is_implicit: |_| false,
+        natural_key: |_| None,
+        calls: |now, _| if now.is_none() { vec!["t:Make"] } else { vec!["t:Change"] },
+    };
+    Some(match kind.as_str() {
+        "t:net" => base,
+        "ec2:vpc" => Facts { kind: "ec2:vpc", ..base },
+        "t:sub" => Facts {
+            kind: "t:sub",
+            after: &["t:net"],
+            natural_key: |s| Some(format!("{} {}", s["net"]["id"], s["cidr"])),
+            ..base
+        },
+        "t:gate" => Facts { kind: "t:gate", after: &["t:sub"], ..base },
+        "t:address" => Facts { kind: "t:address", perishable: true, never_back: &["its tags"], ..base },
+        "t:group" => Facts {
+            kind: "t:group",
+            immutable: &["name", "net"],
+            is_implicit: |s| s["name"] == "default",
+            row_keys: || [("rules".to_owned(), &["group"][..])].into(),
+            ..base
+        },
+        _ => return None,
+    })
+}
+
+#[derive(Default)]
+struct World {
+    then: BTreeMap<ResourceKey, Version>,
+    live: BTreeMap<ResourceKey, Live>,
+    newcomers: BTreeMap<ResourceKey, Value>,
+    left: BTreeMap<ResourceKey, Value>,
+    remap: Remap,
+    overwrite: BTreeSet<ResourceKey>,
+}
+fn key(kind: &str, id: &str) -> ResourceKey {
+    format!("aws/111122223333/eu-west-1/t:{kind}/{id}").parse().unwrap()
+}
+fn hard(kind: &str, id: &str) -> Value {
+    json!({ "$ref": format!("t:{kind}"), "id": id })
+}
+fn late(kind: &str, id: &str) -> Value {
+    json!({ "$late": format!("t:{kind}"), "id": id })
+}
+fn group(name: &str, names: &[&str]) -> Value {
+    let rules: Vec<_> = names.iter().map(|g| json!({ "group": late("group", g), "port": 443 })).collect();
+    json!({ "name": name, "net": hard("net", "n"), "rules": rules })
+}
+impl World {
+    fn then(&mut self, kind: &str, id: &str, spec: Value) {
+        let k = key(kind, id);
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let state = State::Present {
+            hash: spec_hash(&k.kind, 1, &spec),
+            spec_version: 1,
+            spec,
+            unmapped: Value::Null,
+            aliases: vec![],
+        };
+        self.then.insert(
+            k.clone(),
+            Version { key: k, read_began: at, captured_at: at, seen_at: at, cause: Cause::Plan, state },
+        );
+    }
+    fn gone(&mut self, kind: &str, id: &str) {
+        self.live.insert(key(kind, id), Live::Gone);
+    }
+    fn now(&mut self, kind: &str, id: &str, spec: Value) {
+        self.live.insert(key(kind, id), Live::Present { id: id.into(), spec });
+    }
+    /// Everything but the survivor is gone.
+    fn torn_down() -> Self {
+        let mut w = Self::default();
+        w.then("net", "n", json!({"cidr": "10"}));
+        w.then("sub", "s", json!({"cidr": "10.1", "net": hard("net", "n")}));
+        w.then("group", "a", group("app", &["d", "a"]));
+        w.then("group", "d", group("data", &["a"]));
+        w.then("group", "def", group("default", &[]));
+        w.then("group", "out", json!({"name": "out", "rules": [{"group": late("group", "a"), "port": 9}]}));
+        for (k, id) in [("net", "n"), ("sub", "s"), ("group", "a"), ("group", "d"), ("group", "def")] {
+            w.gone(k, id);
+        }
+        w.now("group", "out", json!({"name": "out", "rules": []}));
+        w
+    }
+    fn plan(&self, seeds: &[ResourceKey], reach: Reach) -> Plan {
+        make(&Input {
+            now: "2026-01-02T00:00:00Z".parse().unwrap(),
+            subject: Subject::Resources(seeds.to_vec()),
+            point: "then".into(),
+            facts: &facts,
+            world: &self.then,
+            live: &self.live,
+            newcomers: &self.newcomers,
+            left: &self.left,
+            chosen: select(&self.then, &self.live, seeds.to_vec(), reach),
+            remap: &self.remap,
+            overwrite: &self.overwrite,
+            floor: &|calls| Duration::from_secs(calls.values().sum::<u32>().into()),
+        })
+    }
+}
+fn said(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(|s| format!("{} {}", s.verb, s.resource.id)).collect()
+}
+fn position(plan: &Plan, what: &str) -> usize {
+    said(plan).iter().position(|s| s == what).unwrap_or_else(|| panic!("no `{what}` in {:?}", said(plan)))
+}
+
+#[test]
+fn one_named_loss_brings_all_that_went_along_and_rewires_the_survivor() {
+    let plan = World::torn_down().plan(&[key("net", "n")], Reach::WentAlong);
+    assert_eq!(plan.steps.len(), 11, "{:?}", said(&plan));
+    for (first, then) in [
+        ("create n", "link n"),
+        ("link n", "create s"), // t:sub waits for its net to be linked
+        ("create n", "create a"),
+        ("create d", "link a"),
+        ("create a", "link d"),
+        ("create n", "adopt def"),
+        ("adopt def", "link def"),
+        ("create a", "rewire out"),
+    ] {
+        assert!(position(&plan, first) < position(&plan, then), "{first} before {then}: {:?}", said(&plan));
+    }
+    for step in &plan.steps {
+        assert!(step.after.iter().all(|a| *a < step.number));
+    }
+    let rewire = &plan.steps[position(&plan, "rewire out")];
+    assert_eq!(rewire.changes.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["rules[a]"]);
+    assert_eq!(rewire.want["rules"][0]["group"]["id"], "a");
+    assert!(plan.is_clean() && plan.is_intact());
+}
+
+#[test]
+fn a_live_row_that_names_the_dead_is_rewired_too() {
+    let mut w = World::torn_down();
+    w.now("group", "out", w.then[&key("group", "out")].spec().unwrap().clone());
+    let plan = w.plan(&[key("group", "a")], Reach::Needed);
+    let rewire = &plan.steps[position(&plan, "rewire out")];
+    assert_eq!(rewire.changes.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["rules[a].group"]);
+}
+
+#[test]
+fn nothing_to_do_is_an_empty_plan() {
+    let mut w = World::torn_down();
+    for (k, v) in w.then.clone() {
+        w.live.insert(k.clone(), Live::Present { id: k.id.clone(), spec: v.spec().unwrap().clone() });
+    }
+    let plan = w.plan(&[key("net", "n")], Reach::Belonging);
+    assert!(plan.is_empty() && plan.losses.is_empty() && plan.floor_ms == 0, "{plan:?}");
+}
+
+#[test]
+fn the_digest_covers_the_content_and_not_the_hour() {
+    let w = World::torn_down();
+    let a = w.plan(&[key("net", "n")], Reach::WentAlong);
+    let mut b = a.clone();
+    b.made_at = "2027-01-01T00:00:00Z".parse().unwrap();
+    assert!(b.is_intact());
+    b.steps[0].want = json!({"cidr": "11"});
+    assert!(!b.is_intact());
+    let mut other = World::torn_down();
+    other.now("group", "out", json!({"name": "out", "rules": [], "more": 1}));
+    assert_ne!(
+        other.plan(&[key("net", "n")], Reach::WentAlong).digest,
+        a.digest,
+        "live state is part of what is approved"
+    );
+}
+
+#[test]
+fn what_nothing_can_make_is_skipped_with_all_that_needs_it() {
+    let mut w = World::torn_down();
+    w.then("alien", "x", json!({}));
+    w.gone("alien", "x");
+    w.then("sub", "s", json!({"cidr": "10.1", "net": hard("net", "n"), "alien": hard("alien", "x")}));
+    let plan = w.plan(&[key("net", "n"), key("alien", "x")], Reach::WentAlong);
+    assert!(position(&plan, "skip x") > 0 && position(&plan, "skip s") > 0);
+    assert!(!plan.is_clean());
+    assert!(plan.steps[position(&plan, "skip s")].why.as_deref().unwrap().contains("needs t:alien x"));
+}
+
+#[test]
+fn late_references_to_what_stays_dead_are_left_out_and_named() {
+    let mut w = World::torn_down();
+    w.then("alien", "x", json!({}));
+    w.gone("alien", "x");
+    w.then("group", "d", json!({"name": "data", "net": hard("net", "n"), "rules": [{"group": late("alien", "x"), "port": 1}, {"group": late("group", "a"), "port": 2}]}));
+    let plan = w.plan(&[key("net", "n")], Reach::WentAlong);
+    let link = &plan.steps[position(&plan, "link d")];
+    assert_eq!(link.want["rules"].as_array().unwrap().len(), 1);
+    assert!(
+        plan.losses.iter().any(|l| l.resource.id == "d" && l.what.contains("x, which does not come back")),
+        "{:?}",
+        plan.losses
+    );
+}
+
+#[test]
+fn claims_come_first_and_an_implicit_of_a_survivor_is_created() {
+    let mut w = World::torn_down();
+    w.then("address", "ip", json!({"cidr": "192.0.2.7"}));
+    w.gone("address", "ip");
+    let plan = w.plan(&[key("net", "n"), key("address", "ip")], Reach::WentAlong);
+    assert_eq!(position(&plan, "claim ip"), 0);
+    assert!(plan.notes.contains("t:address: never comes back: its tags"));
+    w.now("net", "n", json!({"cidr": "10"}));
+    assert!(said(&w.plan(&[key("group", "def")], Reach::Needed)).contains(&"create def".to_owned()));
+}
+
+#[test]
+fn what_is_made_before_waits_for_the_links_of_what_it_shares_an_owner_with() {
+    let mut w = World::torn_down();
+    w.then("gate", "g", json!({"net": late("net", "n")}));
+    w.gone("gate", "g");
+    let plan = w.plan(&[key("net", "n"), key("gate", "g")], Reach::WentAlong);
+    assert!(position(&plan, "link s") < position(&plan, "create g"), "{:?}", said(&plan));
+}
+
+#[test]
+fn a_natural_key_that_a_newcomer_holds_is_a_conflict() {
+    let mut w = World::torn_down();
+    w.now("net", "n", json!({"cidr": "10"}));
+    w.newcomers.insert(key("sub", "impostor"), json!({"cidr": "10.1", "net": hard("net", "n")}));
+    let plan = w.plan(&[key("sub", "s")], Reach::Needed);
+    assert_eq!((said(&plan), plan.conflicts.len()), (vec!["skip s".to_owned()], 1));
+    assert!(plan.conflicts[0].what.contains("impostor") && plan.conflicts[0].resolution == "refuse");
+}
+
+#[test]
+fn what_others_changed_since_stays_unless_named() {
+    let mut w = World::torn_down();
+    let out = key("group", "out");
+    w.left.insert(out.clone(), json!({"name": "out", "rules": []}));
+    w.now("group", "out", json!({"name": "renamed by people", "rules": []}));
+    let plan = w.plan(&[key("group", "a")], Reach::Needed);
+    let step = &plan.steps[position(&plan, "rewire out")];
+    assert_eq!((step.want["name"].as_str(), plan.conflicts.len()), (Some("renamed by people"), 0));
+    // Changed by both: a conflict, and theirs until it is asked for by name.
+    w.left.insert(out.clone(), json!({"name": "by the agent", "rules": []}));
+    w.then("group", "out", json!({"name": "out", "size": 1, "rules": [{"group": late("group", "a"), "port": 9}]}));
+    w.left.get_mut(&out).unwrap()["size"] = 2.into();
+    w.now("group", "out", json!({"name": "out", "size": 3, "rules": []}));
+    let plan = w.plan(&[key("group", "a")], Reach::Needed);
+    assert_eq!(plan.conflicts[0].clashes.iter().map(|c| c.path.as_str()).collect::<Vec<_>>(), ["size"]);
+    w.overwrite.insert(out);
+    let plan = w.plan(&[key("group", "a")], Reach::Needed);
+    assert_eq!((plan.steps[position(&plan, "converge out")].want["size"].clone(), plan.conflicts.len()), (json!(1), 0));
+}
+
+#[test]
+fn an_earlier_restore_is_no_difference_and_its_ids_are_followed() {
+    let mut w = World::torn_down();
+    w.remap.insert(&"t:net".parse().unwrap(), "n", "n2");
+    w.live.insert(key("net", "n"), Live::Present { id: "n2".into(), spec: json!({"cidr": "10"}) });
+    w.live.insert(
+        key("sub", "s"),
+        Live::Present { id: "s2".into(), spec: json!({"cidr": "10.1", "net": hard("net", "n2")}) },
+    );
+    w.remap.insert(&"t:sub".parse().unwrap(), "s", "s2");
+    let plan = w.plan(&[key("sub", "s"), key("group", "d")], Reach::Needed);
+    assert!(!said(&plan).iter().any(|s| s.ends_with(" s") || s.ends_with(" n")), "{:?}", said(&plan));
+    assert!(said(&plan).contains(&"create d".to_owned()));
+}
+
+#[test]
+fn ids_in_texts_are_named_and_not_touched() {
+    let mut w = World::default();
+    let id = "vpc-0123456789abcdef0";
+    let vpc: ResourceKey = format!("aws/111122223333/eu-west-1/ec2:vpc/{id}").parse().unwrap();
+    w.then("net", "n", json!({"cidr": "10", "text": format!("see {id}")}));
+    w.gone("net", "n");
+    let mut v = w.then[&key("net", "n")].clone();
+    v.key = vpc.clone();
+    w.then.insert(vpc.clone(), v);
+    w.live.insert(vpc.clone(), Live::Gone);
+    let plan = w.plan(&[vpc.clone(), key("net", "n")], Reach::Needed);
+    assert!(plan.notes.iter().any(|n| n.starts_with("text of n names vpc-0123456789abcdef0")), "{:?}", plan.notes);
+    assert_eq!(plan.steps[position(&plan, "create n")].want["text"], format!("see {id}"));
+}

@@ -1,0 +1,125 @@
+//! Reads back what a restore touched and compares it with what was wanted, through the new ids.
+use super::{
+    journal::{Entry, StepState},
+    receipt::{Difference, Item, Outcome},
+};
+use crate::{
+    aws::Cx,
+    capture,
+    kinds::{Captured, registry},
+    model::{ResourceKey, Scope, reference::Remap},
+    plan::{Plan, Step, Verb, diff},
+};
+use std::collections::BTreeMap;
+
+/// One item per resource of the plan, and what was read of each.
+pub(super) async fn items(
+    plan: &Plan,
+    entries: &BTreeMap<u32, Entry>,
+    remap: &BTreeMap<Scope, Remap>,
+    cx: &BTreeMap<Scope, Cx>,
+) -> (Vec<Item>, Vec<(ResourceKey, Captured)>) {
+    let mut by_resource: BTreeMap<&ResourceKey, Vec<&Step>> = BTreeMap::new();
+    for step in &plan.steps {
+        by_resource.entry(&step.resource).or_default().push(step);
+    }
+    let none = Remap::default();
+    let id_now = |key: &ResourceKey, steps: &[&Step]| {
+        let made = steps.iter().find_map(|s| entries.get(&s.number)?.new_id.clone());
+        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone()))
+            .unwrap_or_else(|| remap.get(&key.scope).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned())
+    };
+    let mut asked: BTreeMap<(&Scope, &'static str), Vec<String>> = BTreeMap::new();
+    for (key, steps) in &by_resource {
+        if let Some(kind) = registry::kind(&key.kind) {
+            asked.entry((&key.scope, kind.name())).or_default().push(id_now(key, steps));
+        }
+    }
+    let looks = asked.iter().map(|((scope, kind), ids)| async move {
+        let seen = match cx.get(*scope) {
+            Some(cx) => capture::look(cx, kind, ids).await.map_err(|f| f.to_string()),
+            None => Err("no client for its account and region".to_owned()),
+        };
+        ((*scope, *kind), seen)
+    });
+    let seen: BTreeMap<_, _> = futures_util::future::join_all(looks).await.into_iter().collect();
+    let mut out = vec![];
+    let mut found = vec![];
+    for (key, steps) in &by_resource {
+        let states: Vec<(&Step, Option<&Entry>)> = steps.iter().map(|s| (*s, entries.get(&s.number))).collect();
+        let worst = states
+            .iter()
+            .filter_map(|(s, e)| Some((*s, (*e)?)))
+            .find(|(_, e)| matches!(e.state, StepState::Failed | StepState::Blocked | StepState::Skipped));
+        let id = id_now(key, steps);
+        let made = states.iter().any(|(s, e)| s.verb.makes() && e.is_some_and(|e| e.new_id.is_some()));
+        let mut item = Item {
+            resource: (*key).clone(),
+            name: steps[0].name.clone(),
+            new_id: (made || !steps.iter().any(|s| s.verb.makes() || s.verb == Verb::Skip)).then(|| id.clone()),
+            verbs: steps.iter().map(|s| s.verb).collect(),
+            outcome: Outcome::Restored,
+            differences: vec![],
+            why: None,
+        };
+        if let Some((_, entry)) = worst {
+            item.outcome = match entry.state {
+                StepState::Failed => Outcome::Failed,
+                StepState::Blocked => Outcome::Blocked,
+                _ => Outcome::Skipped,
+            };
+            item.why = entry.why.clone();
+        }
+        let facts = registry::kind(&key.kind).map(|k| k.facts());
+        if let (Some(facts), Some(want), true) = (facts, steps.last().map(|s| &s.want), item.new_id.is_some()) {
+            let want = remap.get(&key.scope).unwrap_or(&none).apply(want);
+            match seen.get(&(&key.scope, facts.kind)) {
+                Some(Ok(all)) => match all.iter().find(|c| c.id == id) {
+                    Some(c) => {
+                        let rows = (facts.row_keys)();
+                        item.differences = diff::changes(&rows, &c.spec, &want)
+                            .into_iter()
+                            .map(|change| explained(&facts, change))
+                            .collect();
+                        found.push((key.scope.key(key.kind.clone(), &id), c.clone()));
+                    }
+                    None => fail(&mut item, format!("{id} was not there when read back")),
+                },
+                Some(Err(why)) => fail(&mut item, format!("could not be read back: {why}")),
+                None => {}
+            }
+            if item.outcome == Outcome::Restored && !item.differences.is_empty() {
+                item.outcome = Outcome::Differs;
+            }
+        }
+        out.push(item);
+    }
+    (out, found)
+}
+
+fn fail(item: &mut Item, why: String) {
+    if item.outcome == Outcome::Restored {
+        item.outcome = Outcome::Failed;
+        item.why = Some(why);
+    }
+}
+
+fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Difference {
+    let within = |member: &str| {
+        change.path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let why = facts
+        .reported
+        .iter()
+        .find(|(m, _)| within(m))
+        .map(|(_, why)| (*why).to_owned())
+        .or_else(|| {
+            facts
+                .immutable
+                .iter()
+                .any(|m| within(m))
+                .then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned())
+        })
+        .unwrap_or_else(|| "not explained: look at the step's error above, or report a defect".to_owned());
+    Difference { change, why }
+}
