@@ -107,7 +107,7 @@ impl Service {
             Request::Incidents => {
                 let mut all: Vec<IncidentLine> =
                     self.hub.store.incidents()?.iter().map(|i| self.line(i)).collect::<Result<_, _>>()?;
-                all.sort_by(|a, b| b.first.cmp(&a.first));
+                all.sort_by_key(|i| std::cmp::Reverse(i.first));
                 Ok(Answer::Incidents(all))
             }
             Request::Incident { id } => {

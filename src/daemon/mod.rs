@@ -59,7 +59,7 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
 
     let service = Service::of_daemon(hub.clone(), sources.clone());
     let served = tokio::spawn(server.run(service, stop.clone()));
-    let detection = detection(&hub)?;
+    let detection = detection(&hub).await?;
     let reconciler = Reconciler::new(hub.clone(), detection)?;
     reconciler.take_up_interrupted()?;
     tasks.spawn(reconcile(hub.clone(), reconciler, reloaded.clone(), stop.clone()));
@@ -72,7 +72,11 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
 
     while let Some(signal) = signals.next().await {
         match signal {
-            SIGHUP => reload(&hub, path.as_deref(), &reloaded).await,
+            SIGHUP => {
+                systemd::reloading();
+                reload(&hub, path.as_deref(), &reloaded).await;
+                systemd::ready();
+            }
             _ => {
                 tracing::info!(signal, "stopping: steps under way end first; a second signal leaves at once");
                 break;
@@ -96,23 +100,31 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     Ok(())
 }
 
-/// Detection by the rules of the settings. rollbackd itself is never an agent.
-fn detection(hub: &Hub) -> Result<Detection, DaemonError> {
+/// Detection by the rules of the settings. rollbackd itself is never an agent: its restore role, and the very session
+/// that it runs in, not others of the same role, which an agent may have too.
+async fn detection(hub: &Hub) -> Result<Detection, DaemonError> {
     let config = hub.config();
-    let own: Vec<String> = config.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
+    let mut own: Vec<String> = config.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
+    own.extend(hub.connected().await.map(|core| core.aws.caller().arn.clone()));
     Ok(Detection::new(Rules::new(&config.agents, &own)?, config.detect.quiet))
 }
 
 async fn reload(hub: &Arc<Hub>, path: Option<&std::path::Path>, reloaded: &Notify) {
     match Config::load(path) {
         Ok(config) => {
-            let kept = hub.config().needs_restart(&config);
+            let now = hub.config();
+            let kept = now.needs_restart(&config);
             if !kept.is_empty() {
                 tracing::warn!("these settings take effect after a restart: {}", kept.join(", "));
             }
-            hub.reconfigure(config).await;
+            hub.reconfigure(Config {
+                state_directory: now.state_directory.clone(),
+                control: now.control.clone(),
+                ..config
+            })
+            .await;
             hub.trouble("configuration", None);
-            reloaded.notify_waiters();
+            reloaded.notify_one();
             tracing::info!("the configuration is read again");
         }
         Err(e) => refuse(hub, &e),
@@ -124,7 +136,12 @@ fn refuse(hub: &Hub, e: &ConfigError) {
 
 /// Rounds on the bell and on a timer.
 async fn reconcile(hub: Arc<Hub>, mut reconciler: Reconciler, reloaded: Arc<Notify>, stop: CancellationToken) {
+    let mut knows_itself = false;
     loop {
+        if !knows_itself && hub.connected().await.is_some() {
+            rejudge(&hub, &mut reconciler).await;
+            knows_itself = true;
+        }
         let round = tokio::select! {
             () = stop.cancelled() => return,
             round = reconciler.round() => round,
@@ -143,12 +160,18 @@ async fn reconcile(hub: Arc<Hub>, mut reconciler: Reconciler, reloaded: Arc<Noti
             () = stop.cancelled() => return,
             () = hub.bell.notified() => {}
             () = tokio::time::sleep(wait) => {}
-            () = reloaded.notified() => {
-                let judged = detection(&hub).and_then(|d| reconciler.rejudge(d).map_err(Into::into));
-                hub.trouble("agent rules", judged.err().map(|e| e.to_string()));
-            }
+            () = reloaded.notified() => knows_itself = false,
         }
     }
+}
+
+/// Who is an agent, by the settings and the credentials of now.
+async fn rejudge(hub: &Hub, reconciler: &mut Reconciler) {
+    let judged = match detection(hub).await {
+        Ok(detection) => reconciler.rejudge(detection).map_err(DaemonError::from),
+        Err(e) => Err(e),
+    };
+    hub.trouble("agent rules", judged.err().map(|e| e.to_string()));
 }
 
 /// One task for each configured queue; when settings change, those that are gone stop and new ones start.

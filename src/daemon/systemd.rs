@@ -9,6 +9,10 @@ fn tell(state: &[NotifyState<'_>]) {
         tracing::warn!("systemd was not told: {e}");
     }
 }
+/// `Type=notify` with a reload by signal: systemd waits for the next `ready`.
+pub(super) fn reloading() {
+    tell(&[NotifyState::Reloading]);
+}
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }

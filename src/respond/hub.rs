@@ -110,6 +110,11 @@ impl Hub {
         Ok(made)
     }
 
+    /// The connection to AWS, if there is one already.
+    pub async fn connected(&self) -> Option<Arc<Core>> {
+        self.core.lock().await.clone()
+    }
+
     pub fn halted(&self) -> Result<Option<Halted>, StoreError> {
         Ok(self.store.meta::<Option<Halted>>(HALT)?.flatten())
     }

@@ -60,6 +60,9 @@ pub struct Engine {
     pub step_deadline: Duration,
 }
 
+/// What a plan takes to be live, by id: the hash of a survivor, or nothing of what it makes.
+type Expected<'a> = BTreeMap<String, (&'a ResourceKey, Option<&'a Hash>)>;
+
 /// One run of a restore.
 struct Run<'a> {
     engine: &'a Engine,
@@ -129,8 +132,7 @@ impl Engine {
 
     /// What differs between what the plan was made from and what is live now.
     async fn drift(&self, plan: &Plan) -> Result<Vec<String>, ApplyError> {
-        let mut expected: BTreeMap<(Scope, &'static str), BTreeMap<String, (&ResourceKey, Option<&Hash>)>> =
-            BTreeMap::new();
+        let mut expected: BTreeMap<(Scope, &'static str), Expected<'_>> = BTreeMap::new();
         for step in plan.steps.iter().filter(|s| s.verb.makes() || s.live.is_some()) {
             let Some(kind) = registry::kind(&step.resource.kind) else { continue };
             let id = step.live_id.clone().unwrap_or_else(|| step.resource.id.clone());

@@ -66,7 +66,14 @@ async fn the_daemon_killed_in_a_restore_says_so_and_resumes() {
     let _daemon = site.daemon().await;
     let status = site.status().await.unwrap();
     let restore = status["restores"][0]["id"].as_str().unwrap().to_owned();
-    assert!(status["troubles"].as_array().unwrap().iter().any(|t| t.as_str().unwrap().contains(&format!("rollbackd resume {restore}"))), "{status:#}");
+    assert!(
+        status["troubles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|t| t.as_str().unwrap().contains(&format!("rollbackd resume {restore}"))),
+        "{status:#}"
+    );
     let receipt = site.run(&["resume", &restore, "--output", "json"]).await.ok().json();
     assert_eq!(receipt["restored"], receipt["of"], "{receipt:#}");
     before.assert_back(&ec2).await;
@@ -102,7 +109,16 @@ async fn answers_that_get_lost_and_throttling_make_nothing_twice() {
     let before = Before::build(&ec2).await;
     site.run(&["snapshot", "--label", "golden"]).await.ok();
     before.env.teardown(&ec2).await;
-    for operation in ["CreateVpc", "CreateSubnet", "AllocateAddress", "CreateSecurityGroup", "CreateRouteTable", "CreateNatGateway", "CreateRoute", "AuthorizeSecurityGroupIngress"] {
+    for operation in [
+        "CreateVpc",
+        "CreateSubnet",
+        "AllocateAddress",
+        "CreateSecurityGroup",
+        "CreateRouteTable",
+        "CreateNatGateway",
+        "CreateRoute",
+        "AuthorizeSecurityGroupIngress",
+    ] {
         site.aws.lose_answer(operation, 1);
     }
     site.aws.fail("CreateInternetGateway", 2, "RequestLimitExceeded", 503);
@@ -111,7 +127,11 @@ async fn answers_that_get_lost_and_throttling_make_nothing_twice() {
     // Eventual consistency: what was just made is not found by the next call.
     site.aws.fail("AssociateRouteTable", 2, "InvalidSubnetID.NotFound", 400);
     site.aws.set_latency(Duration::from_millis(5));
-    let receipt = site.run(&["restore", "--vpc", &before.env.vpc, "--at", "golden", "--yes", "--output", "json"]).await.ok().json();
+    let receipt = site
+        .run(&["restore", "--vpc", &before.env.vpc, "--at", "golden", "--yes", "--output", "json"])
+        .await
+        .ok()
+        .json();
     assert_eq!(receipt["restored"], receipt["of"], "{receipt:#}");
     before.assert_back(&ec2).await;
 }

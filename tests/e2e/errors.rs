@@ -32,14 +32,26 @@ async fn each_mistake_has_one_clear_error() {
     says(&site.run(&["frobnicate"]).await, 2, &["frobnicate"]);
 
     // Credentials and region.
-    let without = |names: &[&str]| site.env().into_iter().filter(|(k, _)| !names.contains(&k.as_str())).collect::<Vec<_>>();
+    let without =
+        |names: &[&str]| site.env().into_iter().filter(|(k, _)| !names.contains(&k.as_str())).collect::<Vec<_>>();
     says(&site.run_with(&["snapshot"], &without(&["AWS_REGION"])).await, 1, &["region", "AWS_REGION"]);
-    says(&site.run_with(&["snapshot"], &without(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])).await, 1, &["credentials"]);
+    says(
+        &site
+            .run_with(&["snapshot"], &without(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]))
+            .await,
+        1,
+        &["credentials"],
+    );
 
     // Missing permission: which action to allow.
     site.aws.fail("DescribeVpcs", 1, "UnauthorizedOperation", 403);
     let swept = site.run(&["snapshot"]).await;
-    assert!(format!("{}{}", swept.stdout, swept.stderr).contains("ec2:DescribeVpcs"), "{}\n{}", swept.stdout, swept.stderr);
+    assert!(
+        format!("{}{}", swept.stdout, swept.stderr).contains("ec2:DescribeVpcs"),
+        "{}\n{}",
+        swept.stdout,
+        swept.stderr
+    );
     // A sweep that failed for a kind is no reason to think that all of the kind is gone.
     let before = Before::build(&site.ec2()).await;
     site.run(&["snapshot"]).await.ok();
@@ -56,7 +68,11 @@ async fn a_store_that_is_held_and_a_second_daemon_are_refused() {
     let mut daemon = site.daemon().await;
     let second = site.run(&["run"]).await;
     assert_eq!(second.code, 1);
-    assert!(second.stderr.contains(&daemon.id().to_string()) || second.stderr.contains("another daemon"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains(&daemon.id().to_string()) || second.stderr.contains("another daemon"),
+        "{}",
+        second.stderr
+    );
     // Without its socket, the command says who holds the store.
     let mut env = site.env();
     env.retain(|(k, _)| k != "RUNTIME_DIRECTORY");
@@ -75,12 +91,17 @@ async fn a_bad_configuration_is_refused_on_reload_and_a_missing_queue_is_said() 
     let good = std::fs::read_to_string(site.config_path()).unwrap();
     std::fs::write(site.config_path(), "[capture]\nevry = \"5m\"\n").unwrap();
     daemon.signal(Signal::Hup).await;
-    until("the bad file is said", SOON, || async { site.status().await.is_some_and(|s| s["troubles"].to_string().contains("evry")) }).await;
+    until("the bad file is said", SOON, || async {
+        site.status().await.is_some_and(|s| s["troubles"].to_string().contains("evry"))
+    })
+    .await;
 
     std::fs::write(site.config_path(), good.replace("/rollbackd\"", "/no-such-queue\"")).unwrap();
     daemon.signal(Signal::Hup).await;
     until("the missing queue is said", SOON, || async {
-        site.status().await.is_some_and(|s| s["sources"].to_string().contains("no-such-queue") && !s["sources"][0]["error"].is_null())
+        site.status()
+            .await
+            .is_some_and(|s| s["sources"].to_string().contains("no-such-queue") && !s["sources"][0]["error"].is_null())
     })
     .await;
     assert!(!site.status().await.unwrap()["troubles"].to_string().contains("evry"), "the good file took its place");

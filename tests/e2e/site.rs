@@ -51,7 +51,12 @@ impl Site {
         let account = emulator.new_account();
         let owner = emulator.credentials(&account).await;
         let queue = emulator.queue(&owner, REGION, "rollbackd").await;
-        let config = TrailConfig { queue_url: queue.clone(), credentials: owner.clone(), account: account.clone(), region: REGION.into() };
+        let config = TrailConfig {
+            queue_url: queue.clone(),
+            credentials: owner.clone(),
+            account: account.clone(),
+            region: REGION.into(),
+        };
         let trail = shape(Proxy::to(&emulator.endpoint()).trail(config)).start().await;
         let aws = Proxy::to(&emulator.endpoint()).start().await;
         Self { emulator, account, owner, queue, trail, aws, dir: tempfile::tempdir().expect("a temporary folder") }
@@ -193,6 +198,9 @@ impl Before {
     pub async fn assert_back(&self, ec2: &aws_sdk_ec2::Client) {
         assert_eq!(Environment::count(ec2).await, self.counts, "as many of each as before");
         let now = Environment::find(ec2).await.fingerprint(ec2).await;
-        assert_eq!(serde_json::to_string_pretty(&now).unwrap(), serde_json::to_string_pretty(&self.fingerprint).unwrap());
+        assert_eq!(
+            serde_json::to_string_pretty(&now).unwrap(),
+            serde_json::to_string_pretty(&self.fingerprint).unwrap()
+        );
     }
 }

@@ -24,12 +24,32 @@ async fn approved_by_its_digest_it_comes_back() {
     let incident = site.whole_incident_in("awaiting-approval").await;
 
     // Who: by rule and by lineage.
-    let deleting = incident["sessions"].as_array().unwrap().iter().find(|s| s["actor"]["arn"].as_str().is_some_and(|a| a.contains("network-admin"))).unwrap();
+    let deleting = incident["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["actor"]["arn"].as_str().is_some_and(|a| a.contains("network-admin")))
+        .unwrap();
     assert_eq!(deleting["verdict"]["rule"], "ops agents", "{deleting:#}");
-    assert!(deleting["verdict"]["inherited_from"].is_string() && deleting["parent"].is_string(), "an agent by its lineage: {deleting:#}");
+    assert!(
+        deleting["verdict"]["inherited_from"].is_string() && deleting["parent"].is_string(),
+        "an agent by its lineage: {deleting:#}"
+    );
     // What was lost, the survivor that was changed, and what was made instead.
     let env = &before.env;
-    for id in [&env.vpc, &env.dhcp_options, &env.public_a, &env.data_b, &env.internet_gateway, &env.egress_only_gateway, &env.address_a, &env.nat_b, &env.routes_data, &env.group_app, &env.acl_public] {
+    for id in [
+        &env.vpc,
+        &env.dhcp_options,
+        &env.public_a,
+        &env.data_b,
+        &env.internet_gateway,
+        &env.egress_only_gateway,
+        &env.address_a,
+        &env.nat_b,
+        &env.routes_data,
+        &env.group_app,
+        &env.acl_public,
+    ] {
         assert!(ids(&incident["lost"]).contains(&id.as_str()), "{id} was lost: {:#}", incident["lost"]);
     }
     assert_eq!(ids(&incident["changed"]), [env.group_monitoring.as_str()]);
@@ -50,7 +70,12 @@ async fn approved_by_its_digest_it_comes_back() {
     let audit = site.json(&["audit", "--limit", "500"]).await;
     let verbs: Vec<&str> = audit.as_array().unwrap().iter().map(|e| e["what"]["verb"].as_str().unwrap()).collect();
     let at = |verb: &str| verbs.iter().position(|v| *v == verb).unwrap_or_else(|| panic!("no {verb} in {verbs:?}"));
-    assert!(at("incident-opened") < at("approved") && at("approved") < at("restore-started") && at("restore-started") < at("step") && at("step") < at("restore-ended"));
+    assert!(
+        at("incident-opened") < at("approved")
+            && at("approved") < at("restore-started")
+            && at("restore-started") < at("step")
+            && at("step") < at("restore-ended")
+    );
     assert!(audit.as_array().unwrap().iter().any(|e| e["who"].as_str().unwrap().contains("yes please")));
     assert!(daemon.running());
 }
@@ -92,7 +117,10 @@ async fn automatic_after_the_grace_period() {
     site.incident_in("restored").await;
     before.assert_back(&site.ec2()).await;
     let audit = site.json(&["audit", "--limit", "500"]).await;
-    assert!(audit.as_array().unwrap().iter().any(|e| e["what"]["verb"] == "restore-started" && e["who"] == "policy test"), "{audit:#}");
+    assert!(
+        audit.as_array().unwrap().iter().any(|e| e["what"]["verb"] == "restore-started" && e["who"] == "policy test"),
+        "{audit:#}"
+    );
     // The same addresses, and nothing twice.
     assert_eq!(site.emulator.count(&site.account, "AllocateAddress"), 4, "two at the start, two claimed");
 }
@@ -109,7 +137,10 @@ async fn halt_in_the_grace_period_stops_it_and_survives_a_restart() {
     assert!(daemon.wait_exit(SOON).await.success());
 
     let _daemon = site.daemon().await;
-    until("the grace period is over", SOON, || async { jiff::Timestamp::now() > starts_at + jiff::SignedDuration::from_secs(2) }).await;
+    until("the grace period is over", SOON, || async {
+        jiff::Timestamp::now() > starts_at + jiff::SignedDuration::from_secs(2)
+    })
+    .await;
     assert!(site.status().await.unwrap()["halted"]["at"].is_string());
     assert_eq!(site.incidents().await[0]["state"], "planned");
     assert_eq!(site.aws.count("CreateVpc"), 0, "nothing was made while halted");
@@ -133,14 +164,23 @@ async fn a_digest_that_no_longer_fits_is_refused() {
     assert_ne!(second["plan"], first["plan"]);
     let refused = site.run(&["approve", &stale]).await;
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("is not the plan of incident") && refused.stderr.contains(&second["plan"].as_str().unwrap()[..12]), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is not the plan of incident")
+            && refused.stderr.contains(&second["plan"].as_str().unwrap()[..12]),
+        "{}",
+        refused.stderr
+    );
 
     // Somebody changes what the plan would change, after it was made: the restore refuses and shows what.
     let tag = aws_sdk_ec2::types::Tag::builder().key("by").value("hand").build();
     site.ec2().create_tags().resources(&before.env.group_monitoring).tags(tag).send().await.unwrap();
     let drifted = site.run(&["restore", second["plan"].as_str().unwrap(), "--yes"]).await;
     assert_eq!(drifted.code, 1);
-    assert!(drifted.stderr.contains("has changed since plan") && drifted.stderr.contains(&before.env.group_monitoring), "{}", drifted.stderr);
+    assert!(
+        drifted.stderr.contains("has changed since plan") && drifted.stderr.contains(&before.env.group_monitoring),
+        "{}",
+        drifted.stderr
+    );
     assert_eq!(site.aws.count("CreateVpc"), 0, "nothing was made for a plan that does not fit");
 }
 
