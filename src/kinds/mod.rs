@@ -4,6 +4,7 @@ pub mod ec2;
 pub mod kind;
 pub mod mirror;
 pub mod names;
+pub mod policy;
 pub mod registry;
 
 pub use kind::{AnyKind, Captured, Kind, Seen, Settled, Step, Which};

@@ -1,7 +1,7 @@
 //! Who acted: the identity behind a record, the session of its credentials, and whether rules call it an agent.
 use super::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// One actor's use of one set of credentials: the access key where the record has one; else the principal and the
 /// time its session was made (console and managed MCP calls change keys with every request).
@@ -43,6 +43,21 @@ pub struct Actor {
     pub invoked_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// The key that signed the call, where the record has a whole one. An identifier, not a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<String>,
+    /// When the session's credentials were issued (`sessionContext.attributes.creationDate`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
+    /// The console signed the request, with a key of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub from_console: bool,
+    /// Only the record that assumed the role has them; `detect::lineage` carries them to the session.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub session_tags: BTreeMap<String, String>,
+}
+fn is_false(b: &bool) -> bool {
+    !b
 }
 impl Actor {
     /// `AROA…` or `AIDA…` without the session name: survives a role that was made again under the same name.
@@ -75,6 +90,12 @@ pub struct Verdict {
     /// The session of the lineage to which the rule applied, when it was an ancestor's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited_from: Option<SessionId>,
+}
+impl Verdict {
+    /// Only the user agent spoke, which any client may set: reason to look, not to act alone.
+    pub fn is_suspicion(&self) -> bool {
+        self.field == "user_agent"
+    }
 }
 
 /// One session, as the store keeps it.

@@ -14,3 +14,11 @@ pub const VALUE_BYTES_MAX: usize = 16 << 20;
 pub const LINEAGE_DEPTH_MAX: usize = 32;
 /// Resources in one plan.
 pub const PLAN_STEPS_MAX: usize = 20_000;
+/// One text of a record (user agent, request id, session name): CloudTrail cuts these at 1 KB.
+pub const RECORD_TEXT_BYTES_MAX: usize = 2048;
+/// A record's event id: a UUID of 36 characters in every transport.
+pub const EVENT_ID_BYTES_MAX: usize = 128;
+/// Session tags taken from one record: STS allows 50.
+pub const SESSION_TAGS_MAX: usize = 64;
+/// Calls kept in memory for lineage that may still arrive; past it, half of those by nobody we suspect are let go.
+pub const ACTS_KEPT_MAX: usize = 200_000;

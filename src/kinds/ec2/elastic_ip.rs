@@ -2,7 +2,7 @@
 //!
 //! A released address is to be had again only until somebody else gets it (H14), so it is claimed before all else.
 use super::{
-    about, all, converge_tags, failed, filter, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+    about, all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
 };
 use crate::{
     aws::{Class, Cx, Failure},
@@ -220,23 +220,49 @@ async fn addresses(cx: &Cx, which: Which<'_>) -> Result<Vec<sdk::Address>, Failu
     Ok(answer.addresses.unwrap_or_default())
 }
 
-/// Reverse DNS by allocation id.
-async fn reverse_dns(cx: &Cx, which: Which<'_>) -> Result<BTreeMap<String, ReverseDns>, Failure> {
+async fn address(cx: &Cx, id: &str) -> Result<Option<sdk::Address>, Failure> {
+    let answer = cx.ec2.describe_addresses().allocation_ids(id).send().await;
+    let here = found(answer.map_err(failed("ec2:DescribeAddresses")))?.and_then(|a| a.addresses);
+    Ok(here.unwrap_or_default().pop())
+}
+
+/// Reverse DNS by allocation id, of one address or all: the call takes no filter, and an id that is gone fails it.
+async fn reverse_dns(cx: &Cx, id: Option<&str>) -> Result<BTreeMap<String, ReverseDns>, Failure> {
     let call = cx.ec2.describe_addresses_attribute().attribute(sdk::AddressAttributeName::DomainName);
-    let call = match which {
-        Which::All => call,
-        // It takes no filter. An id that is gone fails the call for all, so a few are picked out of the full answer.
-        Which::Ids([one]) => call.allocation_ids(one),
-        Which::Ids(_) => call,
-    };
-    let rows = super::found(
-        call.into_paginator().items().send().try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")),
-    )?;
-    let rows = rows.unwrap_or_default().into_iter();
+    let pages = call.set_allocation_ids(id.map(|id| vec![id.to_owned()])).into_paginator().items().send();
+    let rows = found(pages.try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")))?;
+    let bare = |name: String| name.trim_end_matches('.').to_owned();
     Ok(rows
-        .filter_map(|a| Some((a.allocation_id.clone()?, ReverseDns::from_sdk(&a))))
-        .filter(|(_, r)| r.ptr_record.is_some())
-        .map(|(id, r)| (id, ReverseDns { ptr_record: r.ptr_record.map(|p| p.trim_end_matches('.').to_owned()) }))
+        .into_iter()
+        .flatten()
+        .filter_map(|a| Some((a.allocation_id.clone()?, a.ptr_record.clone()?)))
+        .map(|(id, name)| (id, ReverseDns { ptr_record: Some(bare(name)) }))
+        .collect())
+}
+
+async fn seen(
+    cx: &Cx,
+    addresses: Vec<sdk::Address>,
+    mut reverse: BTreeMap<String, ReverseDns>,
+) -> Result<Vec<Seen<Spec>>, Failure> {
+    // Only an association with no instance behind it can be a NAT gateway's.
+    let maybe_nat = addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.is_none());
+    let nat = if maybe_nat { nat_held(cx).await? } else { BTreeSet::new() };
+    Ok(addresses
+        .into_iter()
+        .filter_map(|a| {
+            let id = a.allocation_id.clone()?;
+            let mut spec = Spec::from_sdk(&a);
+            spec.reverse_dns = reverse.remove(&id);
+            let foreign = a.network_interface_owner_id.as_deref().is_some_and(|o| o != cx.scope.account.as_str());
+            let nat = nat.contains(&id) || a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
+            // H14: what a NAT gateway or a service's interface holds, its own spec says, and no call of ours may give.
+            if nat || foreign || spec.service_managed.is_some() {
+                (spec.network_interface_id, spec.private_ip_address, spec.instance_id) = (None, None, None);
+            }
+            let aliases = [a.public_ip, a.customer_owned_ip, a.association_id];
+            Some(Seen { id, spec, aliases: aliases.into_iter().flatten().map(Alias).collect() })
+        })
         .collect())
 }
 
@@ -250,8 +276,9 @@ impl Kind for ElasticIp {
         &<ReverseDns as Input<ModifyAddressAttributeInputBuilder>>::TABLE,
     ];
     const OBSERVE: &'static [&'static str] =
-        &["ec2:DescribeAddresses", "ec2:DescribeAddressesAttribute", "ec2:DescribeNatGateways", "ec2:DescribeTags"];
+        &["ec2:DescribeAddresses", "ec2:DescribeAddressesAttribute", "ec2:DescribeNatGateways"];
     const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
         "ec2:AllocateAddress",
         "ec2:AssociateAddress",
         "ec2:DisassociateAddress",
@@ -272,30 +299,13 @@ impl Kind for ElasticIp {
     ];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
-        let (addresses, mut reverse) = try_join(addresses(cx, which), reverse_dns(cx, which)).await?;
-        // Only an association with no instance behind it can be a NAT gateway's.
-        let maybe_nat = addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.is_none());
-        let nat = if maybe_nat { nat_held(cx).await? } else { BTreeSet::new() };
-        Ok(addresses
-            .into_iter()
-            .filter_map(|a| {
-                let id = a.allocation_id.clone()?;
-                let mut spec = Spec::from_sdk(&a);
-                spec.reverse_dns = reverse.remove(&id);
-                let foreign = a.network_interface_owner_id.as_deref().is_some_and(|o| o != cx.scope.account.as_str());
-                let nat = nat.contains(&id) || a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
-                // H14: what a NAT gateway or a service's interface holds, its own spec says, and no call of ours may give.
-                if nat || foreign || spec.service_managed.is_some() {
-                    (spec.network_interface_id, spec.private_ip_address, spec.instance_id) = (None, None, None);
-                }
-                let aliases = [a.public_ip, a.customer_owned_ip, a.association_id];
-                Some(Seen { id, spec, aliases: aliases.into_iter().flatten().map(Alias).collect() })
-            })
-            .collect())
+        let (addresses, reverse) = try_join(addresses(cx, which), reverse_dns(cx, None)).await?;
+        seen(cx, addresses, reverse).await
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        Ok(Self::look(cx, Which::Ids(&[id.to_owned()])).await?.pop())
+        let (address, reverse) = try_join(address(cx, id), reverse_dns(cx, Some(id))).await?;
+        Ok(seen(cx, address.into_iter().collect(), reverse).await?.pop())
     }
 
     async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
@@ -335,8 +345,8 @@ impl Kind for ElasticIp {
                         call.send_with(&cx.ec2).await.map(drop).map_err(failed(action))
                     }
                     Todo::Disassociate => {
-                        let here = addresses(cx, Which::Ids(&[id.to_owned()])).await?;
-                        let Some(association) = here.into_iter().find_map(|a| a.association_id) else { return Ok(()) };
+                        let here = address(cx, id).await?;
+                        let Some(association) = here.and_then(|a| a.association_id) else { return Ok(()) };
                         let call = cx.ec2.disassociate_address().association_id(association);
                         gone_already(call.send().await.map_err(failed(action)))
                     }

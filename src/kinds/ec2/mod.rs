@@ -11,15 +11,14 @@ use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::future::{BoxFuture, join_all};
 
+pub mod dhcp_options;
+pub mod egress_only_igw;
 pub mod elastic_ip;
+pub mod internet_gateway;
 pub mod nat_gateway;
 pub mod network_acl;
 pub mod route_table;
 pub mod security_group;
-
-pub mod dhcp_options;
-pub mod egress_only_igw;
-pub mod internet_gateway;
 pub mod subnet;
 pub mod vpc;
 

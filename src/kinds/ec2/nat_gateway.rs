@@ -192,7 +192,9 @@ async fn gateways(cx: &Cx, which: Which<'_>) -> Result<Vec<sdk::NatGateway>, Fai
 }
 /// One in any state.
 async fn gateway(cx: &Cx, id: &str) -> Result<Option<sdk::NatGateway>, Failure> {
-    Ok(found(gateways(cx, Which::Ids(&[id.to_owned()])).await)?.unwrap_or_default().pop())
+    let answer = cx.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await;
+    let here = found(answer.map_err(failed("ec2:DescribeNatGateways")))?.and_then(|a| a.nat_gateways);
+    Ok(here.unwrap_or_default().pop())
 }
 
 fn seen(mut g: sdk::NatGateway) -> Option<Seen<Spec>> {
@@ -225,8 +227,9 @@ impl Kind for NatGateway {
         &<Spec as Input<CreateNatGatewayInputBuilder>>::TABLE,
         &<NatGatewayAddress as Input<AssociateNatGatewayAddressInputBuilder>>::TABLE,
     ];
-    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNatGateways", "ec2:DescribeTags"];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNatGateways"];
     const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
         "ec2:CreateNatGateway",
         "ec2:AssociateNatGatewayAddress",
         "ec2:DisassociateNatGatewayAddress",

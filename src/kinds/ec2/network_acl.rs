@@ -4,7 +4,7 @@
 //! The default one comes with its VPC and is adopted (H3); what falls to it by default is not in its spec. Nor are the last
 //! entries of every list, which deny the rest and cannot be made.
 use super::{
-    about, all, converge_tags, failed, filter, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+    about, all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
 };
 use crate::{
     aws::{Class, Cx, Failure},
@@ -309,8 +309,9 @@ impl Kind for NetworkAcl {
         &<IcmpTypeCode as Input<sdk::IcmpTypeCode>>::TABLE,
         &<PortRange as Input<sdk::PortRange>>::TABLE,
     ];
-    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNetworkAcls", "ec2:DescribeTags"];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNetworkAcls"];
     const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
         "ec2:CreateNetworkAcl",
         "ec2:CreateNetworkAclEntry",
         "ec2:ReplaceNetworkAclEntry",
@@ -330,7 +331,8 @@ impl Kind for NetworkAcl {
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        let here = super::found(acls(cx, Some(vec![filter("network-acl-id", [id])])).await)?;
+        let answer = cx.ec2.describe_network_acls().network_acl_ids(id).send().await;
+        let here = found(answer.map_err(failed("ec2:DescribeNetworkAcls")))?.and_then(|a| a.network_acls);
         Ok(here.unwrap_or_default().pop().and_then(seen))
     }
 

@@ -3,7 +3,7 @@
 //! Routes that AWS or another resource puts in are never in the spec: local ones, those that gateways and route servers
 //! propagate, those that gateway endpoints bring (H8). The main table comes with its VPC and is adopted (H3).
 use super::{
-    about, all, converge_tags, failed, filter, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+    about, all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
 };
 use crate::{
     aws::{Class, Cx, Failure},
@@ -408,8 +408,9 @@ impl Kind for RouteTable {
         &<RouteTableAssociation as Input<AssociateRouteTableInputBuilder>>::TABLE,
         &<PropagatingVgw as Input<EnableVgwRoutePropagationInputBuilder>>::TABLE,
     ];
-    const OBSERVE: &'static [&'static str] = &["ec2:DescribeRouteTables", "ec2:DescribeTags"];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeRouteTables"];
     const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
         "ec2:CreateRouteTable",
         "ec2:CreateRoute",
         "ec2:ReplaceRoute",
@@ -436,7 +437,8 @@ impl Kind for RouteTable {
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        let here = super::found(tables(cx, Some(vec![filter("route-table-id", [id])])).await)?;
+        let answer = cx.ec2.describe_route_tables().route_table_ids(id).send().await;
+        let here = found(answer.map_err(failed("ec2:DescribeRouteTables")))?.and_then(|a| a.route_tables);
         Ok(here.unwrap_or_default().pop().and_then(seen))
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Groups are made without rules, so that they may name each other and themselves (H5); what AWS puts into a new one is
 //! taken out before the rules go in (H4). A VPC's `default` group comes with it and is adopted (H3).
-use super::{about, all, converge_tags, failed, filter, held, only, tag_calls, tags_on_create, unbuildable};
+use super::{about, all, converge_tags, failed, filter, found, held, only, tag_calls, tags_on_create, unbuildable};
 use crate::{
     aws::{Class, Cx, Failure},
     input,
@@ -358,7 +358,7 @@ fn packed(rows: &[&IpPermission], with_descriptions: bool) -> Vec<IpPermission> 
         .collect()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Way {
     In,
     Out,
@@ -550,13 +550,36 @@ async fn rules(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::Se
     let call = cx.ec2.describe_security_group_rules().set_filters(filters).into_paginator().page_size(super::PAGE_ROWS);
     call.items().send().try_collect().await.map_err(failed("ec2:DescribeSecurityGroupRules"))
 }
+async fn group(cx: &Cx, id: &str) -> Result<Option<sdk::SecurityGroup>, Failure> {
+    let answer = cx.ec2.describe_security_groups().group_ids(id).send().await;
+    let here = found(answer.map_err(failed("ec2:DescribeSecurityGroups")))?.and_then(|a| a.security_groups);
+    Ok(here.unwrap_or_default().pop())
+}
 fn way_of(rule: &sdk::SecurityGroupRule) -> Way {
     if rule.is_egress == Some(true) { Way::Out } else { Way::In }
 }
 
+fn seen(cx: &Cx, group: &sdk::SecurityGroup, rules: &[sdk::SecurityGroupRule]) -> Option<Seen<Spec>> {
+    let of_key: HashMap<(Way, RuleKey), &sdk::SecurityGroupRule> =
+        rules.iter().filter_map(|r| Some(((way_of(r), RuleKey::of(r)?), r))).collect();
+    let tagged = |way: Way, merged: Option<&Vec<sdk::IpPermission>>| -> Set<IpPermission> {
+        let mut out = rows(merged, cx.scope.account.as_str());
+        for row in &mut out {
+            let rule = of_key.get(&(way, row.key()));
+            row.tags = rule.map(|r| Rule::from_sdk(*r).tags).unwrap_or_default();
+        }
+        out.into()
+    };
+    let mut spec = Spec::from_sdk(group);
+    spec.ip_permissions = tagged(Way::In, group.ip_permissions.as_ref());
+    spec.ip_permissions_egress = tagged(Way::Out, group.ip_permissions_egress.as_ref());
+    let aliases = rules.iter().filter_map(|r| r.security_group_rule_id.clone()).map(Alias).collect();
+    Some(Seen { id: group.group_id.clone()?, spec, aliases })
+}
+
 /// The rules that a group has at this moment, if it is there.
 async fn rules_of(cx: &Cx, id: &str) -> Result<Option<Vec<(Way, RuleKey)>>, Failure> {
-    let Some(group) = groups(cx, Some(vec![filter("group-id", [id])])).await?.pop() else { return Ok(None) };
+    let Some(group) = group(cx, id).await? else { return Ok(None) };
     let own = cx.scope.account.as_str();
     let ingress = rows(group.ip_permissions.as_ref(), own).into_iter().map(|r| (Way::In, r.key()));
     let egress = rows(group.ip_permissions_egress.as_ref(), own).into_iter().map(|r| (Way::Out, r.key()));
@@ -568,16 +591,16 @@ async fn retag(cx: &Cx, id: &str, todos: &[Todo<'_>]) -> Result<(), Failure> {
     if todos.iter().all(|t| t.retag.is_empty()) {
         return Ok(());
     }
-    let live: HashMap<(bool, RuleKey), String> = rules(cx, Some(vec![filter("group-id", [id])]))
+    let live: HashMap<(Way, RuleKey), String> = rules(cx, Some(vec![filter("group-id", [id])]))
         .await?
         .into_iter()
-        .filter_map(|r| Some(((way_of(&r) == Way::Out, RuleKey::of(&r)?), r.security_group_rule_id?)))
+        .filter_map(|r| Some(((way_of(&r), RuleKey::of(&r)?), r.security_group_rule_id?)))
         .collect();
     let mut calls: Vec<BoxFuture<'_, Result<(), Failure>>> = vec![];
     for todo in todos {
         for (key, now, want) in &todo.retag {
             // A rule that is not there has failed to be authorised, or somebody took it out: the read-back tells.
-            let Some(rule) = live.get(&(todo.way == Way::Out, key.clone())) else { continue };
+            let Some(rule) = live.get(&(todo.way, key.clone())) else { continue };
             calls.push(Box::pin(async move { converge_tags(cx, rule, now, want).await.map_err(about(rule)) }));
         }
     }
@@ -608,9 +631,9 @@ impl Kind for SecurityGroup {
         &<Ipv6Range as Input<sdk::Ipv6Range>>::TABLE,
         &<PrefixListId as Input<sdk::PrefixListId>>::TABLE,
     ];
-    const OBSERVE: &'static [&'static str] =
-        &["ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroupRules", "ec2:DescribeTags"];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroupRules"];
     const RESTORE: &'static [&'static str] = &[
+        "ec2:DescribeTags",
         "ec2:CreateSecurityGroup",
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:AuthorizeSecurityGroupEgress",
@@ -636,33 +659,13 @@ impl Kind for SecurityGroup {
         for rule in rules {
             of_group.entry(rule.group_id.clone().unwrap_or_default()).or_default().push(rule);
         }
-        let own = cx.scope.account.as_str();
-        Ok(groups
-            .into_iter()
-            .filter_map(|g| {
-                let id = g.group_id.clone()?;
-                let rules = of_group.remove(&id).unwrap_or_default();
-                let tagged = |way: Way, merged: Option<&Vec<sdk::IpPermission>>| -> Set<IpPermission> {
-                    let mut out = rows(merged, own);
-                    for row in &mut out {
-                        let key = row.key();
-                        let rule = rules.iter().find(|r| way_of(r) == way && RuleKey::of(r).as_ref() == Some(&key));
-                        row.tags = rule.map(|r| Rule::from_sdk(r).tags).unwrap_or_default();
-                    }
-                    out.into()
-                };
-                let mut spec = Spec::from_sdk(&g);
-                spec.ip_permissions = tagged(Way::In, g.ip_permissions.as_ref());
-                spec.ip_permissions_egress = tagged(Way::Out, g.ip_permissions_egress.as_ref());
-                let aliases = rules.iter().filter_map(|r| r.security_group_rule_id.clone()).map(Alias).collect();
-                Some(Seen { id, spec, aliases })
-            })
-            .collect())
+        let rules = |g: &sdk::SecurityGroup| of_group.get(g.group_id.as_deref().unwrap_or_default());
+        Ok(groups.iter().filter_map(|g| seen(cx, g, rules(g).map_or(&[], Vec::as_slice))).collect())
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        let here = super::found(Self::look(cx, Which::Ids(&[id.to_owned()])).await)?;
-        Ok(here.unwrap_or_default().pop())
+        let (groups, rules) = try_join(group(cx, id), rules(cx, Some(vec![filter("group-id", [id])]))).await?;
+        Ok(groups.and_then(|g| seen(cx, &g, &rules)))
     }
 
     async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
