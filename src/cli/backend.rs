@@ -11,24 +11,17 @@ use crate::{
 pub struct Backend {}
 impl Backend {
     /// The daemon of the configured socket, when one runs; else the store and AWS from here.
-    #[expect(clippy::unused_async, reason = "it will connect")]
     pub async fn open(_global: &Global) -> Result<Self, Fault> {
         Ok(Self {})
     }
 }
 
 /// Sends one request and waits for its answer; `progress` hears of each step meanwhile.
-#[expect(clippy::unused_async, reason = "it will wait for the answer")]
-pub async fn call(
-    _backend: &mut Backend,
-    request: Request,
-    _progress: impl FnMut(&Progress),
-) -> Result<Answer, Fault> {
+pub async fn call(_backend: &mut Backend, request: Request, _progress: impl FnMut(&Progress)) -> Result<Answer, Fault> {
     Err(Fault::failed(format!("not wired yet: {request:?}")))
 }
 
 /// `rollbackd run`: until a signal ends it.
-#[expect(clippy::unused_async, reason = "it will run for long")]
 pub async fn daemon(_global: &Global) -> Result<u8, Fault> {
     Err(Fault::failed("not wired yet: the daemon"))
 }

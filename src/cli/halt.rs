@@ -4,8 +4,8 @@ use clap::Args;
 
 /// Stop every automatic act at once, and keep it stopped
 ///
-/// Running restores finish their step and stop; none begins by itself. Survives restarts. Watching and capturing go on,
-/// and so do commands.
+/// Running automatic restores finish their step and stop; none begins by itself. Survives restarts. Watching and
+/// capturing go on, and what is asked for by command is still done.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Halt {
     /// Why, for the audit chain [default: none]

@@ -39,17 +39,19 @@ Exit codes:
   0  all restored, or fine
   1  error
   2  usage: what was asked for does not fit
-  3  done, but with differences, losses or refusals; the receipt (of a snapshot: its errors) names each
+  3  done, but with differences, losses or refusals: the receipt names each
 
-Instants (AT, --at, A, B) are an RFC 3339 time, a time ago (2h, 30m), before-incident:ID, before-session:ID, or a
-label that `rollbackd snapshot --label` set. RESOURCE is an id, alias or name that only one resource has, or a whole
-key (aws/111122223333/eu-west-1/ec2:vpc/vpc-0a12).
+Words:
+  AT, A, B  an RFC 3339 time, a time ago (2h, 30m), before-incident:ID, before-session:ID, or a
+            label that `rollbackd snapshot --label` set
+  RESOURCE  an id, alias or name that only one resource has, or a whole key, such as
+            aws/111122223333/eu-west-1/ec2:vpc/vpc-0a12
 
 With a daemon running, commands go over its socket; without one, they open the store themselves.";
 
 /// Keep every version of an AWS environment's configuration, see what agents destroy, and put it back
 #[derive(Debug, Clone, PartialEq, Parser)]
-#[command(name = "rollbackd", version, after_help = EXIT_CODES, max_term_width = 110, arg_required_else_help = true)]
+#[command(name = "rollbackd", version, after_help = EXIT_CODES, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -80,6 +82,7 @@ pub enum Output {
 }
 
 #[derive(Debug, Clone, PartialEq, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     Run(run::Run),
     #[command(flatten)]
@@ -204,7 +207,7 @@ fn stderr_look() -> Look {
 /// No colours for files and pipes, nor where people switched them off (<https://no-color.org>).
 pub fn colour(terminal: bool) -> bool {
     let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    terminal && !off && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    terminal && !off && std::env::var_os("TERM").is_none_or(|t| t.as_os_str() != "dumb")
 }
 
 /// The result, on stdout.

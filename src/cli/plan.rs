@@ -20,8 +20,8 @@ Examples:
   rollbackd plan --vpc vpc-0a12 --at friday-release
   rollbackd plan inc-0a1b2c3d --overwrite sg-0b34
 
-A word of 8 to 64 hexadecimal digits is a digest, `inc-` and 8 of them an incident, all else resources; a resource
-whose name has such a form is given by its whole key."
+A word of 8 to 64 hexadecimal digits is a digest, `inc-` and 8 of them an incident, all else
+resources; a resource whose name has such a form is given by its whole key."
 )]
 pub struct Plan {
     #[command(flatten)]
@@ -68,7 +68,8 @@ impl Choice {
     pub(super) fn request(&self) -> Result<Request, Fault> {
         let mut given = self.selectors()?;
         let (Some(one), None) = (given.pop(), given.pop()) else {
-            let what = if given.is_empty() && self.is_empty() { "nothing is selected" } else { "these do not go together" };
+            let what =
+                if given.is_empty() && self.is_empty() { "nothing is selected" } else { "these do not go together" };
             return Err(Fault::usage(format!("{what}; {ALLOWED}")));
         };
         match one {

@@ -73,7 +73,8 @@ pub type Names = BTreeMap<ResourceKey, String>;
 
 pub async fn run(args: &Restore, global: &Global, format: &Format) -> Result<u8, Fault> {
     let asked_first = args.request()?;
-    if !args.yes && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !args.yes && !can_ask {
         return Err(Fault::usage(
             "there is no terminal to ask on; look at it with `rollbackd plan`, then restore with --yes",
         ));
