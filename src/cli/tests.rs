@@ -355,6 +355,8 @@ Notes
   To restore: rollbackd restore 3f2a9c0d1e2f
 ";
     assert_eq!(text, want);
+    let empty = Plan { steps: vec![], conflicts: vec![], losses: vec![], notes: [].into(), ..sample_plan() };
+    assert!(table(&Answer::Plan(Box::new(empty))).ends_with("apart from what is said here.\n"));
 }
 
 #[test]
@@ -596,7 +598,7 @@ ec2:vpc vpc-1 (pro\\u{202e}d)
   In         aws/111122223333/eu-west-1
   Captured   2026-03-01T10:00:00.001Z, by record e1
   Seen until 2026-03-01T10:04:00Z
-  Also called arn:x
+  Aliases    arn:x
 
   dhcp: dopt-1
   rows:

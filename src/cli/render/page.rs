@@ -111,7 +111,7 @@ impl<'a> Page<'a> {
     }
     /// `Label      text`
     pub fn field(&mut self, label: &str, text: impl Display) {
-        self.line(2, format_args!("{label:<11}{text}"));
+        self.line(2, format_args!("{label:<10} {text}"));
     }
     /// What to type next.
     pub fn next(&mut self, what: &str, command: impl Display) {

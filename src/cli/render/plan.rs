@@ -33,7 +33,7 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
 
     if plan.is_empty() {
         page.gap();
-        page.line(0, "Nothing to do: what is live is what was there, apart from what is said below.");
+        page.line(0, "Nothing to do: what is live is what was there, apart from what is said here.");
     } else {
         page.heading("Steps");
         steps(page, plan, &things);
@@ -48,10 +48,10 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
         plan.notes.iter().for_each(|n| page.line(2, n));
     }
 
-    page.gap();
     if plan.is_empty() {
         return;
     }
+    page.gap();
     page.line(0, summary(plan));
     page.next("To restore", format_args!("restore {}", plan.digest.short()));
 }

@@ -67,7 +67,7 @@ pub fn show(page: &mut Page<'_>, v: &Version) {
         );
     };
     if !aliases.is_empty() {
-        page.field("Also called", aliases.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(", "));
+        page.field("Aliases", aliases.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(", "));
     }
     page.gap();
     tree(page, 2, spec);
