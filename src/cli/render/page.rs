@@ -52,6 +52,8 @@ impl Mark {
     }
 }
 
+/// The least that must be left for the columns that may be wrapped, else nothing is.
+const WRAPPED_COLUMNS_MIN: u16 = 24;
 const BOLD: &str = "1";
 const FAINT: &str = "2";
 
@@ -134,11 +136,17 @@ impl<'a> Page<'a> {
         if self.look.colour {
             table.enforce_styling();
         }
-        if let Some(width) = self.look.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(width.saturating_sub(u16::try_from(indent).unwrap_or(0)).max(40));
-        } else {
-            table.set_content_arrangement(ContentArrangement::Disabled);
+        let taken: u16 = table.column_max_content_widths().iter().take(whole).map(|w| w.saturating_add(2)).sum();
+        let room = self.look.width.map(|w| w.saturating_sub(u16::try_from(indent).unwrap_or(0)));
+        match room {
+            Some(room) if room.saturating_sub(taken) >= WRAPPED_COLUMNS_MIN => {
+                table.set_content_arrangement(ContentArrangement::Dynamic);
+                table.set_width(room);
+            }
+            // Columns of a few letters are worse to read than lines that the terminal wraps.
+            _ => {
+                table.set_content_arrangement(ContentArrangement::Disabled);
+            }
         }
         for (i, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
