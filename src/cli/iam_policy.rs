@@ -1,13 +1,14 @@
 //! `rollbackd iam-policy`: the least permissions, made from the kinds.
-use super::{print, render};
+use super::print;
 use crate::{
     control::api::Fault,
     kinds::{
-        policy::{observe_policy, restore_policy},
+        policy::{observe_policy, restore_policy, text},
         registry::KINDS,
     },
 };
 use clap::Subcommand;
+use std::io::Write;
 
 /// Print the IAM policy that rollbackd needs, made from the kinds it knows
 ///
@@ -25,6 +26,6 @@ pub fn run(what: IamPolicy) -> Result<u8, Fault> {
         IamPolicy::Observe => observe_policy(KINDS),
         IamPolicy::Restore => restore_policy(KINDS),
     };
-    print(|out| render::json(&policy, out))?;
+    print(|out| out.write_all(text(&policy).as_bytes()))?;
     Ok(0)
 }

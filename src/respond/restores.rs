@@ -73,6 +73,9 @@ impl Restores {
     pub fn is_running(&self, plan: &crate::model::Hash) -> bool {
         self.lock().contains_key(plan.as_str())
     }
+    pub fn any(&self) -> bool {
+        !self.lock().is_empty()
+    }
     /// Running restores end their running steps and start no more.
     pub fn stop_all(&self) {
         for stop in self.lock().values() {
