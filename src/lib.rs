@@ -5,25 +5,41 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`model`] | the words: resources, versions, records, incidents, instants. Pure |
-//! | [`detect`] | from records to incidents: actions, agents, lineage. Pure |
+//! | [`detect`] | who acted, whether that was an agent, what it destroyed, which acts belong together. Pure |
+//! | [`config`] | the settings, typed |
 //! | [`plan`] | from live to a restore point, as steps with a digest. Pure |
-//! | [`config`] | typed settings; an error points at its line |
 //! | [`aws`] | clients per account and region, pacing, error classes |
+//! | [`store`] | sled behind domain methods, with barrier, envelope and scrub |
+//! | [`audit`] | the hash-chained record of what was done |
 //! | [`kinds`] | one file a kind of resource |
-//! | [`trail`] | where records come from: decoding, the SQS queue |
+//! | [`trail`] | CloudTrail records in |
+//! | [`capture`] | sweeps and targeted reads into the store |
+//! | [`restore`] | plans executed, with a journal, and read back |
+//! | [`respond`] | policy, approval, the reconciler |
+//! | [`control`] | the Unix socket: one service, its server, its client |
+//! | [`daemon`] | the task tree, signals, systemd |
+//! | [`cli`] | one file a command, and the only printer |
 //!
 //! Invariants, tested by `tests/layers.rs`:
 //! 1. `model`, `detect`, `plan` know no clock, no disk, no AWS: a plan is a function of versions, live state and settings.
 //! 2. Only `store` names sled; only `aws`, `kinds`, `trail`, `respond` name an SDK crate; only `cli` prints.
 //! 3. Only `restore` changes a user's resources, and only after a journal entry is on disk.
 //! 4. Adding a kind is one file and its lines in the registry.
+pub mod audit;
 pub mod aws;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod detect;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod respond;
 pub mod restore;
+pub mod store;
 pub mod trail;
+
+#[cfg(test)]
+mod testing;

@@ -1,6 +1,13 @@
 //! AWS as the rest of the crate sees it: one context of clients per account and region, paced, with errors in classes.
+pub mod budget;
+#[cfg(test)]
+pub mod canned;
+pub mod clients;
 mod error;
+pub mod tap;
 
+pub use budget::Budget;
+pub use clients::{Aws, Caller, Purpose, Role, Settings};
 pub use error::{Class, Failure};
 
 use crate::model::Scope;

@@ -3,9 +3,10 @@ use super::{Capture, sweep::CaptureError};
 use crate::{
     detect::actions,
     kinds::registry,
-    model::{Cause, Record, ResourceKey, incident::Target},
-    store::Batch,
+    model::{Cause, Record, ResourceKey, Version, incident::Target},
+    store::{Batch, Cursor},
 };
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of our place in the arrivals.
@@ -24,7 +25,10 @@ impl Follower {
         let store = &self.capture.store;
         let mut any = false;
         loop {
-            let from = store.cursor_number(CURSOR)?;
+            let from = match store.cursor(CURSOR)? {
+                Some(Cursor::Number(n)) => n,
+                _ => 0,
+            };
             let arrivals = store.arrivals_after(from, RECORDS_PER_ROUND)?;
             let Some((last, _)) = arrivals.last() else { return Ok(any) };
             let last = *last;
@@ -40,9 +44,13 @@ impl Follower {
                 let Cause::Record { event } = &cause else { continue };
                 by_cause.entry(event.0.clone()).or_insert_with(|| (cause.clone(), BTreeSet::new())).1.insert(key);
             }
-            let rounds = by_cause.into_values().map(|(cause, keys)| async move { self.capture.refresh(&keys, &cause).await });
+            let by_cause: Vec<(Cause, BTreeSet<ResourceKey>)> = by_cause.into_values().collect();
+            let mut rounds: Vec<BoxFuture<'_, Result<Vec<Version>, CaptureError>>> = vec![];
+            for (cause, keys) in &by_cause {
+                rounds.push(Box::pin(self.capture.refresh(keys, cause)));
+            }
             futures_util::future::try_join_all(rounds).await?;
-            store.commit(Batch::of(|b| { b.cursor(CURSOR, last); })).await?;
+            store.commit(Batch::of(|b| b.cursor(CURSOR, last))).await?;
             any = true;
         }
     }
@@ -60,7 +68,13 @@ impl Follower {
                 }
                 Target::Resource(_) => {}
                 Target::Named { name, .. } => {
-                    out.extend(self.capture.store.find(&name)?.into_iter().filter(|k| k.scope == record.scope && registry::kind(&k.kind).is_some()));
+                    out.extend(
+                        self.capture
+                            .store
+                            .find(&name)?
+                            .into_iter()
+                            .filter(|k| k.scope == record.scope && registry::kind(&k.kind).is_some()),
+                    );
                 }
             }
         }

@@ -6,7 +6,7 @@ mod follow;
 mod sweep;
 
 pub use follow::Follower;
-pub use sweep::Capture;
+pub use sweep::{Capture, CaptureError};
 
 use crate::{
     aws::{Cx, Failure},
@@ -25,10 +25,17 @@ pub(crate) async fn look(cx: &Cx, kind: &str, ids: &[String]) -> Result<Vec<Capt
 }
 
 /// What a read found, as a version.
-pub(crate) fn version(key: ResourceKey, found: Captured, read_began: Timestamp, read_ended: Timestamp, cause: Cause) -> Version {
+pub(crate) fn version(
+    key: ResourceKey,
+    found: Captured,
+    read_began: Timestamp,
+    read_ended: Timestamp,
+    cause: Cause,
+) -> Version {
     let spec_version = registry::kind(&key.kind).map_or(1, |k| k.spec_version());
     let hash = spec_hash(&key.kind, spec_version, &found.spec);
-    let state = State::Present { hash, spec_version, spec: found.spec, unmapped: found.unmapped, aliases: found.aliases };
+    let state =
+        State::Present { hash, spec_version, spec: found.spec, unmapped: found.unmapped, aliases: found.aliases };
     Version { key, read_began, captured_at: read_ended, seen_at: read_ended, cause, state }
 }
 /// What a read did not find.

@@ -112,6 +112,11 @@ impl Fault {
             fault.nearest = nearest(&unknown, &fault.allowed);
             fault.what = if is_field { "unknown key".to_owned() } else { format!("`{unknown}` is not known here") };
         }
+        // Its words for our types mean nothing to a reader.
+        if let Some((found, _)) = fault.what.split_once(", expected struct ") {
+            fault.what = format!("{found}, expected a section, `[{}]`", fault.key);
+        }
+        fault.what = fault.what.replace("expected a sequence", "expected a list in `[` and `]`");
         fault
     }
 }

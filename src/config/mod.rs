@@ -169,7 +169,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The effective settings as a file that, loaded anywhere, gives them again. No setting is a secret.
+    /// The effective settings as a file that gives them again. No setting is a secret.
     pub fn show(&self) -> String {
         toml::to_string_pretty(self)
             .expect("settings are text, numbers, flags, lists and tables, all of which TOML has")

@@ -189,6 +189,11 @@ fn a_wrong_value_points_at_itself_and_says_what_is_allowed() {
         ("[[agent]]\nrole = [\"x\"]", "r.toml:1:1: `agent[0].name`: agent rule number 1 has no name"),
         ("state_directory = \"~/x\"", "r.toml:1:19: `state_directory`: `~/x` is a relative path; write it in full"),
         ("a = 1\na = 2", "r.toml:2:1: duplicate key"),
+        ("capture = 3", "r.toml:1:11: `capture`: invalid type: integer `3`, expected a section, `[capture]`\n"),
+        (
+            "[aws]\nregions = \"x\"",
+            "r.toml:2:11: `aws.regions`: invalid type: string \"x\", expected a list in `[` and `]`\n",
+        ),
         ("[capture\nevery = 1", "r.toml:1:9: "),
     ] {
         let error = refused(text);

@@ -1,5 +1,6 @@
 //! What the command line and the daemon say to each other. The inner value of each answer is the JSON contract of
 //! `--output json`: members are added, never renamed or removed.
+pub use crate::respond::Halted;
 use crate::{
     model::{
         At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, Timestamp, Version, audit, sweep::Sweep,
@@ -154,11 +155,6 @@ pub struct StoreStatus {
     /// Entries of each tree that people care about.
     pub counts: BTreeMap<String, u64>,
     pub unreadable_messages: u64,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Halted {
-    pub at: Timestamp,
-    pub by: By,
 }
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestoreLine {

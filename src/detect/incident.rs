@@ -40,6 +40,14 @@ struct Known {
     own: bool,
 }
 
+/// What an STS call told of the session that it opened.
+#[derive(Debug, Clone)]
+struct Granted {
+    event: EventId,
+    actor: Actor,
+    verdict: Option<(Rank, Verdict)>,
+}
+
 /// One call that changed something, or tried to.
 #[derive(Debug, Clone)]
 struct Kept {
@@ -82,7 +90,7 @@ pub struct State {
     lineage: Lineage,
     sessions: HashMap<SessionId, Known>,
     /// What STS calls told of the sessions that they opened, and what the rules say to it.
-    granted: HashMap<SessionId, (EventId, Actor, Option<(Rank, Verdict)>)>,
+    granted: HashMap<SessionId, Granted>,
     acts: HashMap<SessionId, BTreeMap<Order, Kept>>,
     /// Every act's event, and where it is.
     events: HashMap<EventId, (SessionId, Timestamp)>,
@@ -124,9 +132,10 @@ impl State {
         self.lineage.feed(record, grant.as_ref());
         if let Some((key, actor)) = grant.and_then(|g| Some((g.key?, g.actor))) {
             let verdict = self.rules.ranked(&actor);
-            let known = self.granted.entry(key).or_insert_with(|| (record.id.clone(), actor.clone(), verdict.clone()));
-            if record.id < known.0 {
-                *known = (record.id.clone(), actor, verdict);
+            let granted = Granted { event: record.id.clone(), actor, verdict };
+            let known = self.granted.entry(key).or_insert_with(|| granted.clone());
+            if granted.event < known.event {
+                *known = granted;
             }
         }
         for request in lineage::downstream(record) {
@@ -209,7 +218,7 @@ impl State {
     }
 
     fn actor(&self, id: &SessionId) -> Actor {
-        let granted = self.granted.get(id).map(|(_, actor, _)| actor);
+        let granted = self.granted.get(id).map(|g| &g.actor);
         match (self.sessions.get(id), granted) {
             (Some(known), Some(granted)) => {
                 let mut actor = known.actor.clone();
@@ -224,7 +233,7 @@ impl State {
     /// What the rules say of a session itself: of its records, and of the call that opened it.
     fn own_verdict(&self, id: &SessionId) -> Option<(Rank, &Verdict)> {
         let seen = self.sessions.get(id).and_then(|k| k.verdict.as_ref()).map(|(rank, _, v)| (*rank, v));
-        let told = self.granted.get(id).and_then(|(_, _, verdict)| verdict.as_ref()).map(|(rank, v)| (*rank, v));
+        let told = self.granted.get(id).and_then(|g| g.verdict.as_ref()).map(|(rank, v)| (*rank, v));
         seen.into_iter().chain(told).min_by_key(|(rank, _)| *rank)
     }
 
@@ -381,6 +390,8 @@ impl State {
         }
         let acts: Vec<Act> = acts.into_values().collect();
         let fresh = Incident {
+            planned_for: None,
+            settled: None,
             id: new_id(&acts, cluster, if before.is_empty() { Some(ids) } else { None }),
             state: IncidentState::Open,
             actor: self.actor(&cluster.root),
@@ -441,8 +452,8 @@ impl State {
         let acts = &self.acts;
         self.sessions.retain(|session, known| known.last >= oldest || acts.contains_key(session));
         let sessions = &self.sessions;
-        self.granted.retain(|session, (_, actor, _)| {
-            sessions.contains_key(session) || actor.issued_at.is_some_and(|t| t >= oldest)
+        self.granted.retain(|session, granted| {
+            sessions.contains_key(session) || granted.actor.issued_at.is_some_and(|t| t >= oldest)
         });
         self.downstream.retain(|_, session| sessions.contains_key(session));
         self.lineage.prune(oldest, |session| !sessions.contains_key(session));

@@ -2,9 +2,12 @@
 //!
 //! A kind says how to read it, make it, bring it to a spec, and what is special about it. It never loops, waits or
 //! retries: paging is the SDK's, everything else the engine's.
-use super::mirror::{Coverage, Inputs, Named, Plain, RowKeys};
+use super::{
+    mirror::{Coverage, Inputs, Named, Plain, RowKeys},
+    raw,
+};
 use crate::{
-    aws::{Cx, Failure},
+    aws::{Cx, Failure, tap::tapped},
     model::Alias,
     plan::facts::{Facts, Phase},
 };
@@ -62,7 +65,10 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// Its name as a type (`names::ec2::Vpc`), for references.
     type Name: Named;
     /// What can be put back.
+    #[cfg(not(test))]
     type Spec: Plain + Clone + PartialEq + fmt::Debug + Send + Sync + 'static;
+    #[cfg(test)]
+    type Spec: Plain + super::mirror::Sample + Clone + PartialEq + fmt::Debug + Send + Sync + 'static;
     /// Grows when `Spec` changes its shape; `upgrade` reads the older ones.
     const SPEC_VERSION: u16 = 1;
     /// The tables of its output and input types.
@@ -166,6 +172,12 @@ pub trait AnyKind: Send + Sync {
     fn implicit<'a>(&'a self, cx: &'a Cx, want: &'a Value) -> BoxFuture<'a, Result<Option<String>, Failure>>;
     /// A stored spec in today's shape, or why it cannot be read.
     fn upgraded(&self, from: u16, spec: Value) -> Result<Value, String>;
+    /// A spec with every member filled, its sets in either order.
+    #[cfg(test)]
+    fn sample(&self, backwards: bool) -> Value;
+    /// A spec read into its type and written again.
+    #[cfg(test)]
+    fn again(&self, spec: &Value) -> Result<Value, super::mirror::Misfit>;
 }
 
 /// A kind behind `AnyKind`.
@@ -178,8 +190,16 @@ fn typed<K: Kind>(spec: &Value) -> Result<K::Spec, Failure> {
     K::Spec::from_json(spec)
         .map_err(|e| Failure::unbuildable("decode", format!("a stored {} does not fit its type: {e}", K::Name::NAME)))
 }
-fn captured<K: Kind>(seen: Seen<K::Spec>) -> Captured {
-    Captured { id: seen.id, spec: seen.spec.to_json(), aliases: seen.aliases, unmapped: Value::Null }
+/// What a read found, with what its raw answers hold beside it.
+fn captured<K: Kind>(seen: Vec<Seen<K::Spec>>, answers: &[Vec<u8>]) -> Vec<Captured> {
+    let ids: Vec<&str> = seen.iter().map(|s| s.id.as_str()).collect();
+    let mut unmapped = raw::unmapped(K::TABLES, &ids, answers);
+    seen.into_iter()
+        .map(|s| {
+            let unmapped = unmapped.remove(&s.id).unwrap_or_default();
+            Captured { id: s.id, spec: s.spec.to_json(), aliases: s.aliases, unmapped }
+        })
+        .collect()
 }
 
 impl<K: Kind> AnyKind for Erased<K> {
@@ -231,13 +251,21 @@ impl<K: Kind> AnyKind for Erased<K> {
     }
     fn look<'a>(&'a self, cx: &'a Cx, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Captured>, Failure>> {
         Box::pin(async move {
-            let mut all: Vec<_> = K::look(cx, which).await?.into_iter().map(captured::<K>).collect();
+            // A filter without values is an error to AWS; none asked for is none found.
+            if matches!(which, Which::Ids([])) {
+                return Ok(vec![]);
+            }
+            let (seen, answers) = tapped(K::look(cx, which)).await;
+            let mut all = captured::<K>(seen?, &answers);
             all.sort_by(|a, b| a.id.cmp(&b.id));
             Ok(all)
         })
     }
     fn read<'a>(&'a self, cx: &'a Cx, id: &'a str) -> BoxFuture<'a, Result<Option<Captured>, Failure>> {
-        Box::pin(async move { Ok(K::read(cx, id).await?.map(captured::<K>)) })
+        Box::pin(async move {
+            let (seen, answers) = tapped(K::read(cx, id)).await;
+            Ok(captured::<K>(seen?.into_iter().collect(), &answers).pop())
+        })
     }
     fn made_by<'a>(&'a self, cx: &'a Cx, step: &'a Step) -> BoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(K::made_by(cx, step))
@@ -272,5 +300,14 @@ impl<K: Kind> AnyKind for Erased<K> {
             ));
         }
         if from == K::SPEC_VERSION { Ok(spec) } else { K::upgrade(from, spec) }
+    }
+    #[cfg(test)]
+    fn sample(&self, backwards: bool) -> Value {
+        use super::mirror::{Sample, Seed};
+        K::Spec::sample(&mut Seed::new(backwards)).to_json()
+    }
+    #[cfg(test)]
+    fn again(&self, spec: &Value) -> Result<Value, super::mirror::Misfit> {
+        K::Spec::from_json(spec).map(|s| s.to_json())
     }
 }

@@ -17,9 +17,11 @@ pub struct What {
     pub details: Value,
 }
 impl What {
+    /// Without details.
     pub fn new(verb: &str, subject: impl fmt::Display) -> Self {
         Self { verb: verb.to_owned(), subject: subject.to_string(), details: Value::Null }
     }
+    /// With these details instead.
     pub fn with(mut self, details: Value) -> Self {
         self.details = details;
         self
@@ -56,6 +58,7 @@ impl Entry {
     pub fn is_whole(&self) -> bool {
         self.hash == digest(self.seq, self.at, &self.who, &self.what, &self.previous)
     }
+    /// What the next entry follows.
     pub fn head(&self) -> Head {
         Head { seq: self.seq, hash: self.hash.clone() }
     }

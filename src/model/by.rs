@@ -15,6 +15,9 @@ impl By {
     pub fn policy(name: &str) -> Self {
         Self { who: format!("policy {name}"), reason: None }
     }
+    pub fn is_policy(&self) -> bool {
+        self.who.starts_with("policy ")
+    }
 }
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

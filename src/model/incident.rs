@@ -157,9 +157,15 @@ pub struct Incident {
     /// The newest plan for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Hash>,
+    /// How many acts that plan knows of: when there are more, a new one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_for: Option<usize>,
     /// The newest restore of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<String>,
+    /// How many acts there were when it was last dealt with (restored, rejected): more of them make it open again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<usize>,
     /// What went wrong last (planning, starting), for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -168,6 +174,10 @@ impl Incident {
     /// Whether a session took part.
     pub fn involves(&self, session: &SessionId) -> bool {
         self.sessions.iter().any(|s| s.session == *session)
+    }
+    /// Nothing but user agents, which any client may set, speaks for an agent: for people to judge, never for `auto`.
+    pub fn is_suspicion(&self) -> bool {
+        self.sessions.iter().filter_map(|s| s.verdict.as_ref()).all(Verdict::is_suspicion)
     }
     /// Acts that took effect and took something away.
     pub fn losses(&self) -> impl Iterator<Item = &Act> {

@@ -83,6 +83,9 @@ impl Remap {
         }
         id
     }
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }

@@ -249,9 +249,10 @@ impl<'a> Maker<'a> {
         for what in facts.never_back {
             self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
         }
+        // Whether it comes back by itself shows when it is read back; false is what everything starts with.
         for (member, why) in facts.reported {
-            if !want[*member].is_null() {
-                self.losses.insert(Loss { resource: key.clone(), what: format!("{member} is not given back: {why}") });
+            if !implicit && !matches!(want[*member], Value::Null | Value::Bool(false)) {
+                self.notes.insert(format!("{member} of {} is not given back: {why}", key.id));
             }
         }
         self.note_texts(key, &want);

@@ -2,6 +2,7 @@
 //! function of versions, live state and settings.
 //!
 //! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps.
+pub mod budget;
 pub mod diff;
 pub mod facts;
 mod make;

@@ -8,7 +8,7 @@ use super::{
     verify,
 };
 use crate::{
-    aws::{Aws, Class, Cx, Failure, Purpose},
+    aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
     model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
@@ -60,6 +60,9 @@ pub struct Engine {
     pub step_deadline: Duration,
 }
 
+/// What a plan takes to be live, by id: the hash of a survivor, or nothing of what it makes.
+type Expected<'a> = BTreeMap<String, (&'a ResourceKey, Option<&'a Hash>)>;
+
 /// One run of a restore.
 struct Run<'a> {
     engine: &'a Engine,
@@ -71,15 +74,8 @@ struct Run<'a> {
 }
 
 impl Engine {
-    /// Starts a plan: refuses when it was altered or when what is live has drifted from it; then as `resume`.
-    pub async fn start(
-        &self,
-        plan: &Plan,
-        incident: Option<IncidentId>,
-        by: By,
-        progress: &mpsc::UnboundedSender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Receipt, ApplyError> {
+    /// Begins a restore: refuses when the plan was altered or when what is live has drifted from it. `run` goes on.
+    pub async fn begin(&self, plan: &Plan, incident: Option<IncidentId>, by: By) -> Result<Restore, ApplyError> {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
@@ -90,16 +86,29 @@ impl Engine {
         let started = Timestamp::now();
         // Unique for ever and short: client tokens hold at most 64 characters.
         let id = Hash::of(&serde_json::json!([plan.digest, started])).short().to_owned();
-        let restore = Restore { id, plan: plan.digest.clone(), incident, by, started, state: RestoreState::Running, receipt: None };
+        let restore = Restore {
+            id,
+            plan: plan.digest.clone(),
+            incident,
+            by,
+            started,
+            state: RestoreState::Running,
+            receipt: None,
+        };
         let mut batch = Batch::default();
         batch.restore(&restore.id, &restore);
-        batch.audit(started, &restore.by.to_string(), What::new("restore-started", &restore.id).with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident })));
+        batch.audit(
+            started,
+            &restore.by.to_string(),
+            What::new("restore-started", &restore.id)
+                .with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident })),
+        );
         self.store.commit(batch).await?;
-        self.run(plan, &restore, progress, stop).await
+        Ok(restore)
     }
 
-    /// Goes on with a restore that stopped or died; tries once more what failed.
-    pub async fn resume(&self, plan: &Plan, restore: &Restore, by: By, progress: &mpsc::UnboundedSender<Progress>, stop: &CancellationToken) -> Result<Receipt, ApplyError> {
+    /// Takes up a restore that stopped or died, to try once more what failed. `run` goes on.
+    pub async fn take_up(&self, plan: &Plan, restore: &Restore, by: By) -> Result<Restore, ApplyError> {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
@@ -107,32 +116,41 @@ impl Engine {
         let restore = Restore { state: RestoreState::Running, receipt: None, ..restore.clone() };
         let mut batch = Batch::default();
         batch.restore(&restore.id, &restore);
-        batch.audit(now, &by.to_string(), What::new("restore-resumed", &restore.id).with(serde_json::json!({ "plan": plan.digest })));
+        batch.audit(
+            now,
+            &by.to_string(),
+            What::new("restore-resumed", &restore.id).with(serde_json::json!({ "plan": plan.digest })),
+        );
         for (step, entry) in self.store.journal::<Entry>(&restore.id)? {
             if matches!(entry.state, StepState::Failed | StepState::Blocked) {
                 batch.journal(&restore.id, step, &entry.after(Event::Retry, now)?);
             }
         }
         self.store.commit(batch).await?;
-        self.run(plan, &restore, progress, stop).await
+        Ok(restore)
     }
 
     /// What differs between what the plan was made from and what is live now.
     async fn drift(&self, plan: &Plan) -> Result<Vec<String>, ApplyError> {
-        let mut expected: BTreeMap<(Scope, &'static str), BTreeMap<String, (&ResourceKey, Option<&Hash>)>> = BTreeMap::new();
+        let mut expected: BTreeMap<(Scope, &'static str), Expected<'_>> = BTreeMap::new();
         for step in plan.steps.iter().filter(|s| s.verb.makes() || s.live.is_some()) {
             let Some(kind) = registry::kind(&step.resource.kind) else { continue };
             let id = step.live_id.clone().unwrap_or_else(|| step.resource.id.clone());
-            expected.entry((step.resource.scope.clone(), kind.name())).or_default().insert(id, (&step.resource, step.live.as_ref()));
+            expected
+                .entry((step.resource.scope.clone(), kind.name()))
+                .or_default()
+                .insert(id, (&step.resource, step.live.as_ref()));
         }
         let looks = expected.into_iter().map(|((scope, kind), ids)| async move {
-            let cx = self.aws.cx(&scope, Purpose::Restore).await?;
+            let cx = self.aws.restore_cx(&scope, &plan.digest).await?;
             let names: Vec<String> = ids.keys().cloned().collect();
             let seen = capture::look(&cx, kind, &names).await?;
             let mut drift = vec![];
             for (id, (key, live)) in ids {
                 match (seen.iter().find(|c| c.id == id), live) {
-                    (Some(c), Some(hash)) if Hash::of(&c.spec) != *hash => drift.push(format!("{} {id} was changed", key.kind)),
+                    (Some(c), Some(hash)) if Hash::of(&c.spec) != *hash => {
+                        drift.push(format!("{} {id} was changed", key.kind))
+                    }
                     (Some(_), None) => drift.push(format!("{} {id} is there again", key.kind)),
                     (None, Some(_)) => drift.push(format!("{} {id} is gone", key.kind)),
                     _ => {}
@@ -144,12 +162,19 @@ impl Engine {
         Ok(all.into_iter().flatten().collect())
     }
 
-    async fn run(&self, plan: &Plan, restore: &Restore, progress: &mpsc::UnboundedSender<Progress>, stop: &CancellationToken) -> Result<Receipt, ApplyError> {
+    /// Executes a restore that was begun or taken up, and reads back what came of it.
+    pub async fn run(
+        &self,
+        plan: &Plan,
+        restore: &Restore,
+        progress: &mpsc::UnboundedSender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<Receipt, ApplyError> {
         let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| s.resource.scope.clone()).collect();
         let mut cx = BTreeMap::new();
         let mut remap = BTreeMap::new();
         for scope in scopes {
-            cx.insert(scope.clone(), self.aws.cx(&scope, Purpose::Restore).await?);
+            cx.insert(scope.clone(), self.aws.restore_cx(&scope, &plan.digest).await?);
             remap.insert(scope.clone(), self.store.remaps(&scope)?);
         }
         let run = Run { engine: self, plan, restore, remap: Mutex::new(remap), cx, progress };
@@ -158,8 +183,14 @@ impl Engine {
         let mut batch = Batch::default();
         let done = Restore { state: RestoreState::Done, receipt: Some(receipt.clone()), ..restore.clone() };
         batch.restore(&done.id, &done);
-        batch.audit(receipt.ended, &restore.by.to_string(), What::new("restore-ended", &restore.id).with(serde_json::json!({ "restored": receipt.restored, "of": receipt.of })));
+        batch.audit(
+            receipt.ended,
+            &restore.by.to_string(),
+            What::new("restore-ended", &restore.id)
+                .with(serde_json::json!({ "restored": receipt.restored, "of": receipt.of })),
+        );
         self.store.commit(batch).await?;
+        self.aws.leave(&plan.digest);
         Ok(receipt)
     }
 }
@@ -168,7 +199,8 @@ impl Run<'_> {
     /// Runs every step that can be run. An error is one of our own disk or of the credentials, not of a step.
     async fn steps(&self, stop: &CancellationToken) -> Result<BTreeMap<u32, Entry>, ApplyError> {
         let now = Timestamp::now();
-        let mut entries: BTreeMap<u32, Entry> = self.plan.steps.iter().map(|s| (s.number, Entry::new(s.number, now))).collect();
+        let mut entries: BTreeMap<u32, Entry> =
+            self.plan.steps.iter().map(|s| (s.number, Entry::new(s.number, now))).collect();
         entries.extend(self.engine.store.journal::<Entry>(&self.restore.id)?);
         let mut running = FuturesUnordered::new();
         let mut started: BTreeSet<u32> = BTreeSet::new();
@@ -179,7 +211,12 @@ impl Run<'_> {
             }
             for step in &self.plan.steps {
                 let entry = &entries[&step.number];
-                if started.contains(&step.number) || matches!(entry.state, StepState::Done | StepState::Failed | StepState::Blocked | StepState::Skipped) {
+                if started.contains(&step.number)
+                    || matches!(
+                        entry.state,
+                        StepState::Done | StepState::Failed | StepState::Blocked | StepState::Skipped
+                    )
+                {
                     continue;
                 }
                 if step.verb == Verb::Skip {
@@ -187,11 +224,24 @@ impl Run<'_> {
                     entries.insert(step.number, skipped);
                     continue;
                 }
-                let states: Vec<(u32, StepState)> = step.after.iter().filter_map(|n| Some((*n, entries.get(n)?.state))).collect();
-                if let Some((needed, state)) = states.iter().find(|(_, s)| matches!(s, StepState::Failed | StepState::Blocked | StepState::Skipped)) {
+                let states: Vec<(u32, StepState)> =
+                    step.after.iter().filter_map(|n| Some((*n, entries.get(n)?.state))).collect();
+                if let Some((needed, state)) = states
+                    .iter()
+                    .find(|(_, s)| matches!(s, StepState::Failed | StepState::Blocked | StepState::Skipped))
+                {
                     // Only what was never started can be blocked; a step from an earlier run goes on.
                     if entry.state == StepState::Pending {
-                        let blocked = self.note(step, entry, Event::Block(format!("needs step {needed}, which {}", if *state == StepState::Failed { "failed" } else { "was not done" }))).await?;
+                        let blocked = self
+                            .note(
+                                step,
+                                entry,
+                                Event::Block(format!(
+                                    "needs step {needed}, which {}",
+                                    if *state == StepState::Failed { "failed" } else { "was not done" }
+                                )),
+                            )
+                            .await?;
                         entries.insert(step.number, blocked);
                         continue;
                     }
@@ -215,7 +265,11 @@ impl Run<'_> {
             let stopped = Restore { state: RestoreState::Stopped, ..self.restore.clone() };
             let mut batch = Batch::default();
             batch.restore(&stopped.id, &stopped);
-            batch.audit(Timestamp::now(), &self.restore.by.to_string(), What::new("restore-stopped", &stopped.id).with(serde_json::json!({ "why": why })));
+            batch.audit(
+                Timestamp::now(),
+                &self.restore.by.to_string(),
+                What::new("restore-stopped", &stopped.id).with(serde_json::json!({ "why": why })),
+            );
             self.engine.store.commit(batch).await?;
             return Err(ApplyError::Stopped { id: stopped.id, why });
         }
@@ -225,7 +279,8 @@ impl Run<'_> {
     /// One step to its end. The second value says why the whole restore must stop.
     async fn step(&self, step: &Step, entry: Entry) -> Result<(Entry, Option<String>), ApplyError> {
         let Some(kind) = registry::kind(&step.resource.kind) else {
-            let entry = self.note(step, &entry, Event::Block(format!("this version knows no {}", step.resource.kind))).await?;
+            let entry =
+                self.note(step, &entry, Event::Block(format!("this version knows no {}", step.resource.kind))).await?;
             return Ok((entry, None));
         };
         let looked_before = entry.tried;
@@ -253,7 +308,12 @@ impl Run<'_> {
         let now = Timestamp::now();
         let mut batch = Batch::default();
         if event == Event::Start {
-            batch.audit(now, &self.restore.by.to_string(), What::new("step", &self.restore.id).with(serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource })));
+            batch.audit(
+                now,
+                &self.restore.by.to_string(),
+                What::new("step", &self.restore.id)
+                    .with(serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource })),
+            );
         }
         let made = match &event {
             Event::Made(id) => Some(id.clone()),
@@ -288,15 +348,28 @@ impl Run<'_> {
     }
     fn latest_id(&self, step: &Step) -> String {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = remap.get(&step.resource.scope).map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
+        let id = remap
+            .get(&step.resource.scope)
+            .map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
         id.unwrap_or_else(|| step.resource.id.clone())
     }
 
     /// Makes or finds the resource, and waits until it is ready.
-    async fn make(&self, step: &Step, kind: &'static dyn AnyKind, entry: &mut Entry, looked_before: bool, deadline: Instant) -> Result<(), Trouble> {
+    async fn make(
+        &self,
+        step: &Step,
+        kind: &'static dyn AnyKind,
+        entry: &mut Entry,
+        looked_before: bool,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
         let cx = &self.cx[&step.resource.scope];
         if entry.state != StepState::Made {
-            let id = if step.verb == Verb::Adopt { self.adopt(step, kind, cx, deadline).await? } else { self.create(step, kind, cx, looked_before, deadline).await? };
+            let id = if step.verb == Verb::Adopt {
+                self.adopt(step, kind, cx, deadline).await?
+            } else {
+                self.create(step, kind, cx, looked_before, deadline).await?
+            };
             *entry = self.note(step, entry, Event::Made(id)).await?;
         }
         let id = entry.new_id.clone().unwrap_or_else(|| self.latest_id(step));
@@ -312,7 +385,14 @@ impl Run<'_> {
         }
     }
 
-    async fn create(&self, step: &Step, kind: &'static dyn AnyKind, cx: &Cx, mut look_first: bool, deadline: Instant) -> Result<String, Trouble> {
+    async fn create(
+        &self,
+        step: &Step,
+        kind: &'static dyn AnyKind,
+        cx: &Cx,
+        mut look_first: bool,
+        deadline: Instant,
+    ) -> Result<String, Trouble> {
         let want = self.mapped(step);
         let by = KindStep { restore: self.restore.id.clone(), number: step.number };
         let mut pace = Pace::new(deadline);
@@ -335,13 +415,21 @@ impl Run<'_> {
     }
 
     /// The implicit one of an owner that was just made (H3).
-    async fn adopt(&self, step: &Step, kind: &'static dyn AnyKind, cx: &Cx, deadline: Instant) -> Result<String, Trouble> {
+    async fn adopt(
+        &self,
+        step: &Step,
+        kind: &'static dyn AnyKind,
+        cx: &Cx,
+        deadline: Instant,
+    ) -> Result<String, Trouble> {
         let want = self.mapped(step);
         let mut pace = Pace::new(deadline);
         loop {
             let why = match kind.implicit(cx, &want).await {
                 Ok(Some(id)) => return Ok(id),
-                Ok(None) if pace.began.elapsed() > VISIBLE_AFTER_MAX => return Err(Trouble::Step("AWS made none with its owner".into())),
+                Ok(None) if pace.began.elapsed() > VISIBLE_AFTER_MAX => {
+                    return Err(Trouble::Step("AWS made none with its owner".into()));
+                }
                 Ok(None) => "AWS has not made it yet".to_owned(),
                 Err(f) => pace.or_fail(f)?,
             };
@@ -366,7 +454,9 @@ impl Run<'_> {
                     Err(f) if f.class == Class::Exists && pace.looks < 5 => f.to_string(),
                     Err(f) => pace.or_fail(f)?,
                 },
-                Ok(None) if pace.began.elapsed() > VISIBLE_AFTER_MAX => return Err(Trouble::Step(format!("{id} is not there"))),
+                Ok(None) if pace.began.elapsed() > VISIBLE_AFTER_MAX => {
+                    return Err(Trouble::Step(format!("{id} is not there")));
+                }
                 Ok(None) => format!("{id} is not visible yet"),
                 Err(f) => pace.or_fail(f)?,
             };
@@ -388,7 +478,9 @@ impl Run<'_> {
         self.engine.store.commit(batch).await?;
         let mut made: BTreeMap<&Scope, Vec<String>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|s| matches!(s.verb, Verb::Claim | Verb::Create)) {
-            made.entry(&step.resource.scope).or_default().extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
+            made.entry(&step.resource.scope)
+                .or_default()
+                .extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
         }
         for (scope, ids) in made.iter().filter(|(_, ids)| !ids.is_empty()) {
             // A tag that stays harms nothing: it says which restore made the resource.

@@ -3,8 +3,13 @@
 //! The rule that must never break: nothing is written to AWS before the journal says that it will be (behind a
 //! barrier), and nothing is made without a look for what an earlier attempt made. `journal` holds the one function of
 //! legal transitions, `apply` runs steps, `verify` reads back, `receipt` says what came of it, `prepare` makes the plan.
+pub mod apply;
 pub mod journal;
+pub mod prepare;
 pub mod receipt;
+mod verify;
 
+pub use apply::Engine;
 pub use journal::{Entry, Progress, Restore, RestoreState};
+pub use prepare::Preparer;
 pub use receipt::Receipt;

@@ -71,7 +71,10 @@ impl Preparer {
         if let Subject::Incident(id) = &wanted.subject
             && wanted.at.is_none()
         {
-            let incident = self.store().incident(id)?.ok_or_else(|| PrepareError::NoSuchPoint(PointName::BeforeIncident(id.clone())))?;
+            let incident = self
+                .store()
+                .incident(id)?
+                .ok_or_else(|| PrepareError::NoSuchPoint(PointName::BeforeIncident(id.clone())))?;
             return Ok(self.incident_over(&incident, &wanted.overwrite).await?.plan);
         }
         let at = self.instant(wanted)?;
@@ -81,10 +84,21 @@ impl Preparer {
         };
         let world = self.world(self.scopes_of(&wanted.subject)?, at)?;
         let seeds: BTreeSet<ResourceKey> = match &wanted.subject {
-            Subject::Incident(id) => self.store().incident(id)?.map(|i| self.touched(&i)).transpose()?.unwrap_or_default().into_keys().collect(),
+            Subject::Incident(id) => self
+                .store()
+                .incident(id)?
+                .map(|i| self.touched(&i))
+                .transpose()?
+                .unwrap_or_default()
+                .into_keys()
+                .collect(),
             Subject::Resources(keys) => keys.iter().cloned().collect(),
             Subject::Vpc(key) => [key.clone()].into(),
-            Subject::Tag { key, value } => world.values().filter(|v| v.spec().is_some_and(|s| s["tags"][key] == **value)).map(|v| v.key.clone()).collect(),
+            Subject::Tag { key, value } => world
+                .values()
+                .filter(|v| v.spec().is_some_and(|s| s["tags"][key] == **value))
+                .map(|v| v.key.clone())
+                .collect(),
             Subject::Scope(_) => world.keys().cloned().collect(),
         };
         let unknown = || PrepareError::Unknown { what: wanted.subject.to_string(), when: format!("at {at}") };
@@ -103,7 +117,11 @@ impl Preparer {
     pub async fn incident(&self, incident: &Incident) -> Result<Told, PrepareError> {
         self.incident_over(incident, &BTreeSet::new()).await
     }
-    async fn incident_over(&self, incident: &Incident, overwrite: &BTreeSet<ResourceKey>) -> Result<Told, PrepareError> {
+    async fn incident_over(
+        &self,
+        incident: &Incident,
+        overwrite: &BTreeSet<ResourceKey>,
+    ) -> Result<Told, PrepareError> {
         let before = incident.first - self.margin;
         let scopes: BTreeSet<Scope> = incident.acts.iter().map(|a| a.scope.clone()).collect();
         let mut world = self.world(scopes, before)?;
@@ -118,7 +136,17 @@ impl Preparer {
         }
         let seeds: BTreeSet<ResourceKey> = touched.keys().filter(|k| world.contains_key(*k)).cloned().collect();
         let point = format!("before incident {} ({before})", incident.id);
-        let plan = self.make(Subject::Incident(incident.id.clone()), point, world.clone(), seeds, Reach::WentAlong, Some(incident), overwrite).await?;
+        let plan = self
+            .make(
+                Subject::Incident(incident.id.clone()),
+                point,
+                world.clone(),
+                seeds,
+                Reach::WentAlong,
+                Some(incident),
+                overwrite,
+            )
+            .await?;
         let mut lost = BTreeSet::new();
         let mut changed = BTreeSet::new();
         for step in &plan.steps {
@@ -154,7 +182,13 @@ impl Preparer {
                 }
             }
         }
-        Ok(Told { plan, lost: lost.into_iter().collect(), changed: changed.into_iter().collect(), made: made.into_iter().collect(), beyond: beyond.into_iter().collect() })
+        Ok(Told {
+            plan,
+            lost: lost.into_iter().collect(),
+            changed: changed.into_iter().collect(),
+            made: made.into_iter().collect(),
+            beyond: beyond.into_iter().collect(),
+        })
     }
 
     /// Resources that the incident's successful calls named, with the first time, associations resolved by the store.
@@ -181,7 +215,9 @@ impl Preparer {
 
     fn scopes_of(&self, subject: &Subject) -> Result<BTreeSet<Scope>, PrepareError> {
         Ok(match subject {
-            Subject::Incident(id) => self.store().incident(id)?.into_iter().flat_map(|i| i.acts).map(|a| a.scope).collect(),
+            Subject::Incident(id) => {
+                self.store().incident(id)?.into_iter().flat_map(|i| i.acts).map(|a| a.scope).collect()
+            }
             Subject::Resources(keys) => keys.iter().map(|k| k.scope.clone()).collect(),
             Subject::Vpc(key) => [key.scope.clone()].into(),
             Subject::Tag { .. } => self.store().scopes()?.into_iter().collect(),
@@ -199,7 +235,7 @@ impl Preparer {
     /// The instant of a restore point; where none is given, when the resource was last seen.
     fn instant(&self, wanted: &Wanted) -> Result<Timestamp, PrepareError> {
         match &wanted.at {
-            Some(at) => self.resolve(at),
+            Some(at) => resolve(self.store(), self.margin, at),
             None => {
                 let keys = match &wanted.subject {
                     Subject::Resources(keys) => keys.clone(),
@@ -209,7 +245,9 @@ impl Preparer {
                 let mut at: Option<Timestamp> = None;
                 for key in keys {
                     let history = self.store().history(&key)?;
-                    let newest = history.first().ok_or_else(|| PrepareError::Unknown { what: key.id.clone(), when: "at any time".into() })?;
+                    let newest = history
+                        .first()
+                        .ok_or_else(|| PrepareError::Unknown { what: key.id.clone(), when: "at any time".into() })?;
                     if !newest.is_gone() {
                         return Err(PrepareError::StillThere(key.id.clone()));
                     }
@@ -220,19 +258,6 @@ impl Preparer {
                 at.ok_or_else(|| PrepareError::NeedsPoint(wanted.subject.to_string()))
             }
         }
-    }
-    /// What a restore point stands for.
-    pub fn resolve(&self, at: &At) -> Result<Timestamp, PrepareError> {
-        Ok(match at {
-            At::Time(t) => *t,
-            At::Ago(ago) => Timestamp::now() - *ago,
-            At::Named(name) => match name {
-                PointName::BeforeIncident(id) => self.store().incident(id)?.map(|i| i.first - self.margin),
-                PointName::BeforeSession(id) => self.store().session(id)?.map(|s| s.first_seen - self.margin),
-                PointName::Label(label) => self.store().label(label)?,
-            }
-            .ok_or_else(|| PrepareError::NoSuchPoint(name.clone()))?,
-        })
     }
     /// Kinds of one sweep are read at slightly different times: an instant within a sweep means its end.
     fn whole_sweep(&self, at: Timestamp) -> Result<Timestamp, PrepareError> {
@@ -257,7 +282,8 @@ impl Preparer {
             remap.extend(self.store().remaps(scope)?);
         }
         let today = |key: &ResourceKey| key.scope.key(key.kind.clone(), remap.latest(key.kind.as_str(), &key.id));
-        let near: BTreeSet<ResourceKey> = connected(&world, &seeds).into_iter().filter(|k| registry::kind(&k.kind).is_some()).collect();
+        let near: BTreeSet<ResourceKey> =
+            connected(&world, &seeds).into_iter().filter(|k| registry::kind(&k.kind).is_some()).collect();
         let read = self.capture.refresh(&near.iter().map(today).collect(), &Cause::Plan).await?;
         let read: BTreeMap<&ResourceKey, &Version> = read.iter().map(|v| (&v.key, v)).collect();
         let mut live: BTreeMap<ResourceKey, Live> = BTreeMap::new();
@@ -301,13 +327,22 @@ impl Preparer {
             chosen,
             remap: &remap,
             overwrite,
-            floor: &|calls| plan::budget::floor(calls.iter().map(|(action, n)| (action.as_str(), *n))),
+            floor: &|calls| {
+                let calls: Vec<(&str, usize)> =
+                    calls.iter().map(|(action, n)| (action.as_str(), *n as usize)).collect();
+                plan::budget::floor(&calls)
+            },
         }))
     }
 
     /// For each survivor that somebody else wrote to after the incident last did: what the incident had left. Unknown
     /// (null) where no capture fell between; then every difference is a conflict.
-    fn left(&self, incident: &Incident, near: &BTreeSet<ResourceKey>, remap: &Remap) -> Result<BTreeMap<ResourceKey, Value>, PrepareError> {
+    fn left(
+        &self,
+        incident: &Incident,
+        near: &BTreeSet<ResourceKey>,
+        remap: &Remap,
+    ) -> Result<BTreeMap<ResourceKey, Value>, PrepareError> {
         let mut last_touch: BTreeMap<ResourceKey, Timestamp> = BTreeMap::new();
         let mut theirs: BTreeMap<ResourceKey, Timestamp> = BTreeMap::new();
         let follower = Follower { capture: self.capture.clone() };
@@ -337,6 +372,20 @@ impl Preparer {
         }
         Ok(out)
     }
+}
+
+/// The instant that a restore point stands for.
+pub fn resolve(store: &Store, margin: SignedDuration, at: &At) -> Result<Timestamp, PrepareError> {
+    Ok(match at {
+        At::Time(t) => *t,
+        At::Ago(ago) => Timestamp::now() - *ago,
+        At::Named(name) => match name {
+            PointName::BeforeIncident(id) => store.incident(id)?.map(|i| i.first - margin),
+            PointName::BeforeSession(id) => store.session(id)?.map(|s| s.first_seen - margin),
+            PointName::Label(label) => store.label(label)?,
+        }
+        .ok_or_else(|| PrepareError::NoSuchPoint(name.clone()))?,
+    })
 }
 
 /// The seeds and all that is tied to them by references, in either direction.

@@ -26,7 +26,8 @@ pub(super) async fn items(
     let none = Remap::default();
     let id_now = |key: &ResourceKey, steps: &[&Step]| {
         let made = steps.iter().find_map(|s| entries.get(&s.number)?.new_id.clone());
-        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone())).unwrap_or_else(|| remap.get(&key.scope).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned())
+        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone()))
+            .unwrap_or_else(|| remap.get(&key.scope).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned())
     };
     let mut asked: BTreeMap<(&Scope, &'static str), Vec<String>> = BTreeMap::new();
     for (key, steps) in &by_resource {
@@ -46,7 +47,10 @@ pub(super) async fn items(
     let mut found = vec![];
     for (key, steps) in &by_resource {
         let states: Vec<(&Step, Option<&Entry>)> = steps.iter().map(|s| (*s, entries.get(&s.number))).collect();
-        let worst = states.iter().filter_map(|(s, e)| Some((*s, (*e)?))).find(|(_, e)| matches!(e.state, StepState::Failed | StepState::Blocked | StepState::Skipped));
+        let worst = states
+            .iter()
+            .filter_map(|(s, e)| Some((*s, (*e)?)))
+            .find(|(_, e)| matches!(e.state, StepState::Failed | StepState::Blocked | StepState::Skipped));
         let id = id_now(key, steps);
         let made = states.iter().any(|(s, e)| s.verb.makes() && e.is_some_and(|e| e.new_id.is_some()));
         let mut item = Item {
@@ -73,7 +77,10 @@ pub(super) async fn items(
                 Some(Ok(all)) => match all.iter().find(|c| c.id == id) {
                     Some(c) => {
                         let rows = (facts.row_keys)();
-                        item.differences = diff::changes(&rows, &c.spec, &want).into_iter().map(|change| explained(&facts, change)).collect();
+                        item.differences = diff::changes(&rows, &c.spec, &want)
+                            .into_iter()
+                            .map(|change| explained(&facts, change))
+                            .collect();
                         found.push((key.scope.key(key.kind.clone(), &id), c.clone()));
                     }
                     None => fail(&mut item, format!("{id} was not there when read back")),
@@ -98,13 +105,21 @@ fn fail(item: &mut Item, why: String) {
 }
 
 fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Difference {
-    let within = |member: &str| change.path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let within = |member: &str| {
+        change.path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
     let why = facts
         .reported
         .iter()
         .find(|(m, _)| within(m))
         .map(|(_, why)| (*why).to_owned())
-        .or_else(|| facts.immutable.iter().any(|m| within(m)).then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned()))
+        .or_else(|| {
+            facts
+                .immutable
+                .iter()
+                .any(|m| within(m))
+                .then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned())
+        })
         .unwrap_or_else(|| "not explained: look at the step's error above, or report a defect".to_owned());
     Difference { change, why }
 }

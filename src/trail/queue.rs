@@ -164,7 +164,7 @@ impl Queue {
     /// Waits for the sink and keeps the messages ours meanwhile.
     async fn held<T>(&self, handles: &[String], work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
-        let mut beat = tokio::time::interval(self.settings.visibility / 2);
+        let mut beat = tokio::time::interval((self.settings.visibility / 2).max(Duration::from_secs(1)));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.tick().await;
         loop {

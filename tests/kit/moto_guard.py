@@ -2,8 +2,9 @@
 
 Each block names the AWS behaviour that it stands for and that moto 5.2.5 lacks. The server ends when its standard input ends,
 so it never outlives the test that started it. `GET /kit/calls/ACCOUNT` answers with one line `SERVICE OPERATION` for each
-call that the account has made; every call is also a line `CALL ACCOUNT ACCESS_KEY SERVICE OPERATION` on standard error.
+call that the account has made.
 """
+import contextlib
 import copy
 import datetime
 import fnmatch
@@ -90,7 +91,7 @@ def is_default(acl):
     return acl.default in (True, "true")
 
 
-# --- tags --------------------------------------------------------------------------------------------------------------------
+# --- tags ---
 # AWS: DescribeTags takes the filters key, value, resource-id, resource-type and tag:KEY, each with wildcards, for every type of
 # resource, and knows nothing of resources that are gone (a deleted NAT gateway stays visible for an hour, and so do its tags).
 TYPES = {
@@ -170,7 +171,7 @@ def before_exist(backend, resource_ids):
 wrap(EC2Backend, "create_tags", before_tags)
 wrap(EC2Backend, "do_resources_exist", before_exist)
 
-# --- filters -----------------------------------------------------------------------------------------------------------------
+# --- filters ---
 # AWS: a filter with several values matches when any value does, also where the resource has several of the thing.
 
 
@@ -183,6 +184,41 @@ def is_filter_matching(obj, name, patterns):
     values = [value] if isinstance(value, (str, bool, int)) else list(value)
     texts = [str(item).lower() if isinstance(item, bool) else str(item) for item in values if item is not None]
     return any(fnmatch.fnmatchcase(text, str(pattern)) for text in texts for pattern in patterns)
+
+
+def rules_filter(egress, field):
+    def matches(self, patterns):
+        rules = self.egress_rules if egress else self.ingress_rules
+        found = [str(field(rule)) for rule in rules if field(rule) is not None]
+        return any(fnmatch.fnmatchcase(text, str(pattern)) for text in found for pattern in patterns)
+
+    return matches
+
+
+_group_filter = SecurityGroup.matches_filter
+RULE_FILTERS = {
+    f"{side}ip-permission.{name}": rules_filter(bool(side), field)
+    for side in ("", "egress.")
+    for name, field in {
+        "cidr": lambda rule: rule.ip_range.get("CidrIp"),
+        "ipv6-cidr": lambda rule: rule.ip_range.get("CidrIpv6"),
+        "group-id": lambda rule: rule.source_group.get("GroupId"),
+        "user-id": lambda rule: rule.source_group.get("UserId"),
+        "prefix-list-id": lambda rule: rule.prefix_list_id,
+        "protocol": lambda rule: rule.ip_protocol,
+        "from-port": lambda rule: rule.from_port,
+        "to-port": lambda rule: rule.to_port,
+    }.items()
+}
+
+
+@replace(SecurityGroup, "matches_filter")
+def group_filter(self, key, patterns):
+    if key in RULE_FILTERS:
+        return RULE_FILTERS[key](self, patterns)
+    if not key.startswith("tag") and key not in self.filters:
+        raise error("InvalidParameterValue", f"The filter '{key}' is invalid")
+    return _group_filter(self, key, patterns)
 
 
 _route_table_filter = RouteTable.get_filter_value
@@ -209,7 +245,7 @@ def describe_egress_only_internet_gateways(self):
     return ActionResult({"EgressOnlyInternetGateways": utils.generic_filter(self._filters_from_querystring(), found)})
 
 
-# --- client tokens -------------------------------------------------------------------------------------------------------------
+# --- client tokens ---
 # AWS: a repeated create with the same ClientToken answers with the resource of the first call and makes nothing; with other
 # parameters it is refused.
 TOKENS = {}
@@ -239,7 +275,7 @@ def once(name):
     setattr(EC2Response, name, wrapped)
 
 
-# --- VPC -----------------------------------------------------------------------------------------------------------------------
+# --- VPC ---
 # AWS: ModifyVpcAttribute and ModifySubnetAttribute change one attribute a call.
 VPC_ATTRIBUTES = ("EnableDnsSupport", "EnableDnsHostnames", "EnableNetworkAddressUsageMetrics")
 SUBNET_ATTRIBUTES = (
@@ -337,9 +373,22 @@ def delete_vpc(self, vpc_id):
     return result
 
 
-# --- DHCP options ----------------------------------------------------------------------------------------------------------------
+# --- DHCP options ---
 # AWS: keeps the tags and every option, also ipv6-address-preferred-lease-time; a set can serve several VPCs and cannot be deleted
-# while it serves one.
+# while it serves one. A Region has a set of its own, which new VPCs get; `default` in AssociateDhcpOptions takes any set away.
+
+
+def after_create_vpc(backend, vpc, note, *args, **kwargs):
+    own = getattr(backend, "own_dhcp_options", None)
+    if own is None or own.id not in backend.dhcp_options_sets:
+        domain = "ec2.internal" if backend.region_name == "us-east-1" else f"{backend.region_name}.compute.internal"
+        own = backend.create_dhcp_options(["AmazonProvidedDNS"], [domain])
+        own._options = {"domain-name": [domain], "domain-name-servers": ["AmazonProvidedDNS"]}
+        backend.own_dhcp_options = own
+    vpc.dhcp_options = own
+
+
+wrap(EC2Backend, "create_vpc", None, after_create_vpc)
 
 
 @replace(EC2Response)
@@ -364,7 +413,7 @@ def before_delete_options(backend, options_id):
 wrap(EC2Backend, "delete_dhcp_options_set", before_delete_options)
 DHCPOptionsSet.owner_id = property(lambda self: self.ec2_backend.account_id)
 
-# --- subnets -----------------------------------------------------------------------------------------------------------------------
+# --- subnets ---
 # AWS: a subnet named by zone id is like one named by zone; it is a default subnet only when CreateDefaultSubnet made it; a subnet
 # with interfaces cannot be deleted; a deleted one leaves its associations.
 Subnet.enable_dns64 = False
@@ -405,7 +454,7 @@ def after_delete_subnet(backend, result, note, subnet_id):
 
 wrap(EC2Backend, "delete_subnet", before_delete_subnet, after_delete_subnet)
 
-# --- gateways ------------------------------------------------------------------------------------------------------------------------
+# --- gateways ---
 # AWS: one internet gateway a VPC; it cannot be detached while public addresses are mapped through it.
 
 
@@ -426,10 +475,11 @@ def before_detach(backend, internet_gateway_id, vpc_id):
 wrap(EC2Backend, "attach_internet_gateway", before_attach)
 wrap(EC2Backend, "detach_internet_gateway", before_detach)
 
-# --- Elastic IP addresses ----------------------------------------------------------------------------------------------------------------
+# --- Elastic IP addresses ---
 # AWS: an address shows its pool and border group; one in use cannot be released; one that a NAT gateway holds cannot be disassociated
 # by the user; one that anybody holds cannot be acquired by number.
 ElasticAddress.public_ipv4_pool = property(lambda self: "amazon")
+ElasticAddress.network_interface_id = property(lambda self: self.eni.id if self.eni else None)
 ElasticAddress.network_border_group = property(lambda self: self.ec2_backend.region_name)
 
 
@@ -469,7 +519,7 @@ wrap(EC2Backend, "allocate_address", before_allocate)
 wrap(EC2Backend, "release_address", before_release)
 wrap(EC2Backend, "disassociate_address", before_disassociate)
 
-# --- NAT gateways ----------------------------------------------------------------------------------------------------------------------------
+# --- NAT gateways ---
 # AWS: the private address is one of the subnet's; the answer to the create says `pending`; without an attached internet gateway, or
 # with an address in use, a public one ends `failed`; an unknown id is an error; deleting one frees its address and interface.
 NatGateway.nat_gateway_id = property(lambda self: self.id)
@@ -544,7 +594,7 @@ def delete_nat_gateway(self, nat_gateway_id):
     return nat
 
 
-# --- route tables ------------------------------------------------------------------------------------------------------------------------------
+# --- route tables ---
 # AWS: a route whose target is gone is a `blackhole`; a target must exist and belong to the VPC; a destination is unique, also for
 # IPv6; `local` routes stay; the main table and one with associations cannot be deleted; a subnet has one association, and the
 # main association can only be replaced.
@@ -682,7 +732,7 @@ def table_associations(self):
 
 RouteTable.associations = property(table_associations)
 
-# --- security groups -------------------------------------------------------------------------------------------------------------------------------
+# --- security groups ---
 # AWS: a VPC's default group lets itself in and cannot be deleted; a group that another one names, or that an interface uses, cannot
 # be deleted; a rule is the same rule whatever its description; a call changes all of its rules or none, and answers with all;
 # a rule of a group or prefix list has a description too; ports are optional for protocols that have none.
@@ -793,7 +843,7 @@ for direction in ("ingress", "egress"):
     whole(f"authorize_security_group_{direction}", True)
     whole(f"revoke_security_group_{direction}", False)
 
-# --- network ACLs ------------------------------------------------------------------------------------------------------------------------------------
+# --- network ACLs ---
 # AWS: a new one denies everything by the entries 32767, which nobody can make or remove; ICMP type and code are kept; an unknown
 # ACL, entry or association is an error of its own name; the default one cannot be deleted.
 LAST = 32767
@@ -869,7 +919,7 @@ NetworkAcl.network_acl_id = property(lambda self: self.id)
 for name in ("create_nat_gateway", "create_route_table", "create_network_acl", "create_egress_only_internet_gateway"):
     once(name)
 
-# --- pages -----------------------------------------------------------------------------------------------------------------------------------------------
+# --- pages ---
 # AWS: MaxResults (5 to 1000) cuts the answer and gives a NextToken; it cannot be used with ids.
 PAGED = {
     "describe_vpcs": "Vpcs", "describe_dhcp_options": "DhcpOptions", "describe_subnets": "Subnets",
@@ -905,7 +955,7 @@ def paged(name, key):
 for name, key in PAGED.items():
     paged(name, key)
 
-# --- roles -------------------------------------------------------------------------------------------------------------------------------------------------
+# --- roles ---
 # AWS: the id of a role is the same in each of its sessions.
 from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole
@@ -921,12 +971,11 @@ def user_id(self):
 
 AssumedRole.user_id = property(user_id)
 
-# --- calls -------------------------------------------------------------------------------------------------------------------------------------------------
+# --- calls ---
 # AWS: an operation that does not exist is InvalidAction, not a page of HTML, and a dry run changes nothing, whatever the operation.
-# Calls of one service run one after the other: moto's models are not made for threads.
+# EC2 calls run one after the other: moto's models are not made for threads. SQS must not wait in line behind a long poll.
 CALLS = []
-LOCKS = {}
-LOCKS_LOCK = threading.Lock()
+IN_LINE = {"ec2": threading.RLock(), "iam": threading.RLock(), "sts": threading.RLock()}
 
 
 def refusal(response, status, code, message):
@@ -944,21 +993,15 @@ def refusal(response, status, code, message):
     return status, headers, body
 
 
-_setup = BaseResponse.setup_class
 _call = BaseResponse.call_action
 
 
 def dispatch(self, request, full_url=None, headers=None):
     try:
-        with LOCKS_LOCK:
-            lock = LOCKS.setdefault(self.service_name, threading.RLock())
-        with lock:
+        with IN_LINE.get(self.service_name) or contextlib.nullcontext():
             self.setup_class(request, full_url, headers)
             action = self._get_action()
-            account, key = getattr(self, "current_account", "?"), getattr(self, "access_key", "?")
-            CALLS.append((account, self.service_name, action))
-            sys.stderr.write(f"CALL {account} {key} {self.service_name} {action}\n")
-            sys.stderr.flush()
+            CALLS.append((self.current_account, self.service_name, action))
             if self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true":
                 return refusal(self, 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
             return _call(self)

@@ -62,6 +62,7 @@ input! {
     }
 }
 
+/// A set of DHCP options.
 pub struct DhcpOptions;
 
 fn seen(options: sdk::DhcpOptions) -> Option<Seen<Spec>> {
@@ -110,5 +111,40 @@ impl Kind for DhcpOptions {
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         now.map_or(vec!["ec2:CreateDhcpOptions"], |now| super::tag_calls(&now.tags, &want.tags))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::json;
+
+    const ROW: &str = "<dhcpOptionsSet><item><dhcpOptionsId>dopt-1</dhcpOptionsId><dhcpConfigurationSet><item><key>domain-name-servers</key><valueSet><item><value>10.0.0.2</value></item><item><value>10.0.0.1</value></item></valueSet></item><item><key>domain-name</key><valueSet><item><value>corp.example</value></item></valueSet></item></dhcpConfigurationSet></item></dhcpOptionsSet>";
+
+    #[tokio::test]
+    async fn h11_a_set_is_made_as_it_was_with_its_servers_in_their_order() {
+        let aws = Canned::new(|call| match call.action.as_str() {
+            "DescribeDhcpOptions" => ROW.into(),
+            _ => "<dhcpOptions><dhcpOptionsId>dopt-9</dhcpOptionsId></dhcpOptions>".into(),
+        });
+        let spec = DhcpOptions::read(&aws.cx(), "dopt-1").await.unwrap().unwrap().spec;
+        assert_eq!(
+            spec.to_json(),
+            json!({"dhcp_configurations": [{"key": "domain-name", "values": [{"value": "corp.example"}]}, {"key": "domain-name-servers", "values": [{"value": "10.0.0.2"}, {"value": "10.0.0.1"}]}]})
+        );
+        let step = Step { restore: "r-1".into(), number: 7 };
+        assert_eq!(DhcpOptions::create(&aws.cx(), &spec, &step).await.unwrap(), "dopt-9");
+        assert_eq!(
+            aws.wrote(),
+            [
+                "CreateDhcpOptions DhcpConfiguration.1.Key=domain-name DhcpConfiguration.1.Value.1=corp.example DhcpConfiguration.2.Key=domain-name-servers DhcpConfiguration.2.Value.1=10.0.0.2 DhcpConfiguration.2.Value.2=10.0.0.1 TagSpecification.1.ResourceType=dhcp-options TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r-1/7"
+            ]
+        );
+        let gone = Canned::new(|_| Answer::Error(400, "InvalidDhcpOptionID.NotFound", "no"));
+        assert!(DhcpOptions::read(&gone.cx(), "dopt-1").await.unwrap().is_none());
     }
 }

@@ -47,6 +47,7 @@ input! {
     }
 }
 
+/// An egress-only internet gateway.
 pub struct EgressOnlyIgw;
 
 /// Nothing for one on its way out: it is detached as it is deleted, and never otherwise.
@@ -119,5 +120,49 @@ impl Kind for EgressOnlyIgw {
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         now.map_or(vec!["ec2:CreateEgressOnlyInternetGateway"], |now| super::tag_calls(&now.tags, &want.tags))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::json;
+
+    fn gateways(rows: &[(&str, &str)]) -> Answer {
+        let rows: String = rows.iter().map(|(id, state)| format!("<item><egressOnlyInternetGatewayId>{id}</egressOnlyInternetGatewayId><attachmentSet><item><vpcId>vpc-1</vpcId><state>{state}</state></item></attachmentSet></item>")).collect();
+        Answer::Ok(format!("<egressOnlyInternetGatewaySet>{rows}</egressOnlyInternetGatewaySet>"))
+    }
+
+    #[tokio::test]
+    async fn h12_its_create_carries_the_same_token_at_every_attempt() {
+        let aws = Canned::new(|_| {
+            "<egressOnlyInternetGateway><egressOnlyInternetGatewayId>eigw-9</egressOnlyInternetGatewayId></egressOnlyInternetGateway>".into()
+        });
+        let want = Spec::from_json(&json!({"attachments": [{"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}}]})).unwrap();
+        for _ in 0..2 {
+            let step = Step { restore: "r-1".into(), number: 7 };
+            assert_eq!(EgressOnlyIgw::create(&aws.cx(), &want, &step).await.unwrap(), "eigw-9");
+        }
+        let wrote = aws.wrote();
+        assert_eq!(
+            wrote[0],
+            "CreateEgressOnlyInternetGateway ClientToken=rollbackd-r-1-7 TagSpecification.1.ResourceType=egress-only-internet-gateway TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r-1/7 VpcId=vpc-1"
+        );
+        assert_eq!(wrote[0], wrote[1]);
+    }
+
+    #[tokio::test]
+    async fn the_dying_are_gone_and_ids_are_picked_from_the_list() {
+        let aws = Canned::new(|_| gateways(&[("eigw-1", "attached"), ("eigw-2", "detaching"), ("eigw-3", "attached")]));
+        let ids = |seen: Vec<Seen<Spec>>| seen.into_iter().map(|s| s.id).collect::<Vec<_>>();
+        assert_eq!(ids(EgressOnlyIgw::look(&aws.cx(), Which::All).await.unwrap()), ["eigw-1", "eigw-3"]);
+        let some = ["eigw-2".to_owned(), "eigw-3".to_owned(), "eigw-4".to_owned()];
+        assert_eq!(ids(EgressOnlyIgw::look(&aws.cx(), Which::Ids(&some)).await.unwrap()), ["eigw-3"]);
+        let aws = Canned::new(|_| gateways(&[("eigw-2", "detached")]));
+        assert!(EgressOnlyIgw::read(&aws.cx(), "eigw-2").await.unwrap().is_none());
     }
 }

@@ -5,7 +5,7 @@ use super::{
     about, all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
 };
 use crate::{
-    aws::{Class, Cx, Failure},
+    aws::{Cx, Failure},
     input,
     kinds::{
         Kind, Seen, Step, Which,
@@ -65,6 +65,25 @@ mirror! {
         public_ip @ "publicIp": "the address itself",
         allocation_id @ "allocationId": "the resource itself",
         ptr_record_update @ "ptrRecordUpdate": "how far a change of the record has come",
+    }
+}
+
+mirror! {
+    /** What a NAT gateway holds. */
+    NatHeld from sdk::NatGatewayAddress;
+    keep {
+        network_interface_id @ "networkInterfaceId": Option<String>,
+    }
+    drop {
+        allocation_id @ "allocationId": "the address itself",
+        private_ip @ "privateIp": "the gateway's spec has it",
+        public_ip @ "publicIp": "the address itself",
+        association_id @ "associationId": "assigned by AWS at each association",
+        is_primary @ "isPrimary": "the gateway's spec has it",
+        failure_message @ "failureMessage": "runtime state of the gateway",
+        status @ "status": "runtime state of the gateway",
+        availability_zone @ "availabilityZone": "the gateway's spec has it",
+        availability_zone_id @ "availabilityZoneId": "the gateway's spec has it",
     }
 }
 
@@ -182,7 +201,7 @@ fn lost(f: &Failure, address: &str) -> bool {
     match f.code.as_str() {
         "AuthFailure" => true,
         "InvalidParameterValue" => f.message.contains(address),
-        code => code.starts_with("InvalidAddress") && f.class != Class::Exists && f.class != Class::Busy,
+        code => code.starts_with("InvalidAddress") && !code.ends_with("InUse"),
     }
 }
 
@@ -192,12 +211,13 @@ async fn allocate(cx: &Cx, call: AllocateAddressInputBuilder) -> Result<String, 
     held(action, "allocation id", made.allocation_id)
 }
 
-/// The interfaces and allocations that NAT gateways hold: their own specs say so.
-async fn nat_held(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
+/// The interfaces of NAT gateways, of those too that are on their way out (H62) and still hold their addresses. By
+/// interface, since a dead gateway goes on listing an allocation that may long be somewhere else.
+async fn nat_interfaces(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
     let gateways = cx
         .ec2
         .describe_nat_gateways()
-        .filter(filter("state", ["pending", "available"]))
+        .filter(filter("state", ["pending", "available", "deleting", "failed"]))
         .into_paginator()
         .page_size(super::PAGE_ROWS)
         .items()
@@ -205,8 +225,8 @@ async fn nat_held(cx: &Cx) -> Result<BTreeSet<String>, Failure> {
         .try_collect()
         .await
         .map_err(failed("ec2:DescribeNatGateways"))?;
-    let addresses = gateways.into_iter().flat_map(|g| g.nat_gateway_addresses.unwrap_or_default());
-    Ok(addresses.flat_map(|a| [a.allocation_id, a.network_interface_id]).flatten().collect())
+    let held = gateways.iter().flat_map(|g| g.nat_gateway_addresses()).map(NatHeld::from_sdk);
+    Ok(held.filter_map(|a| a.network_interface_id).collect())
 }
 
 async fn addresses(cx: &Cx, which: Which<'_>) -> Result<Vec<sdk::Address>, Failure> {
@@ -229,8 +249,9 @@ async fn address(cx: &Cx, id: &str) -> Result<Option<sdk::Address>, Failure> {
 /// Reverse DNS by allocation id, of one address or all: the call takes no filter, and an id that is gone fails it.
 async fn reverse_dns(cx: &Cx, id: Option<&str>) -> Result<BTreeMap<String, ReverseDns>, Failure> {
     let call = cx.ec2.describe_addresses_attribute().attribute(sdk::AddressAttributeName::DomainName);
-    let pages = call.set_allocation_ids(id.map(|id| vec![id.to_owned()])).into_paginator().items().send();
-    let rows = found(pages.try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")))?;
+    let pages = call.set_allocation_ids(id.map(|id| vec![id.to_owned()])).into_paginator();
+    let pages = if id.is_none() { pages.page_size(super::PAGE_ROWS) } else { pages };
+    let rows = found(pages.items().send().try_collect().await.map_err(failed("ec2:DescribeAddressesAttribute")))?;
     let bare = |name: String| name.trim_end_matches('.').to_owned();
     Ok(rows
         .into_iter()
@@ -246,22 +267,34 @@ async fn seen(
     mut reverse: BTreeMap<String, ReverseDns>,
 ) -> Result<Vec<Seen<Spec>>, Failure> {
     // Only an association with no instance behind it can be a NAT gateway's.
-    let maybe_nat = addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.is_none());
-    let nat = if maybe_nat { nat_held(cx).await? } else { BTreeSet::new() };
+    let maybe_nat =
+        addresses.iter().any(|a| a.association_id.is_some() && a.instance_id.as_deref().unwrap_or_default().is_empty());
+    let nat = if maybe_nat { nat_interfaces(cx).await? } else { BTreeSet::new() };
     Ok(addresses
         .into_iter()
         .filter_map(|a| {
             let id = a.allocation_id.clone()?;
             let mut spec = Spec::from_sdk(&a);
+            // An address that has no instance behind it may be told with an empty id.
+            spec.instance_id = spec.instance_id.filter(|i| !i.0.is_empty());
+            spec.network_interface_id = spec.network_interface_id.filter(|e| !e.0.is_empty());
+            spec.private_ip_address = spec.private_ip_address.filter(|p| !p.is_empty());
             spec.reverse_dns = reverse.remove(&id);
-            let foreign = a.network_interface_owner_id.as_deref().is_some_and(|o| o != cx.scope.account.as_str());
-            let nat = nat.contains(&id) || a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
+            let foreign = a
+                .network_interface_owner_id
+                .as_deref()
+                .is_some_and(|o| !o.is_empty() && o != cx.scope.account.as_str());
+            let nat = a.network_interface_id.as_ref().is_some_and(|e| nat.contains(e));
             // H14: what a NAT gateway or a service's interface holds, its own spec says, and no call of ours may give.
             if nat || foreign || spec.service_managed.is_some() {
                 (spec.network_interface_id, spec.private_ip_address, spec.instance_id) = (None, None, None);
             }
             let aliases = [a.public_ip, a.customer_owned_ip, a.association_id];
-            Some(Seen { id, spec, aliases: aliases.into_iter().flatten().map(Alias).collect() })
+            Some(Seen {
+                id,
+                spec,
+                aliases: aliases.into_iter().flatten().filter(|a| !a.is_empty()).map(Alias).collect(),
+            })
         })
         .collect())
 }
@@ -269,7 +302,7 @@ async fn seen(
 impl Kind for ElasticIp {
     type Name = ec2::ElasticIp;
     type Spec = Spec;
-    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &ReverseDns::COVERAGE];
+    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &ReverseDns::COVERAGE, &NatHeld::COVERAGE];
     const INPUTS: &'static [&'static Inputs] = &[
         &<Spec as Input<AllocateAddressInputBuilder>>::TABLE,
         &<Spec as Input<AssociateAddressInputBuilder>>::TABLE,
@@ -374,5 +407,151 @@ impl Kind for ElasticIp {
         let Some(now) = now else { return vec!["ec2:AllocateAddress"] };
         let tags = tag_calls(&now.tags, &want.tags);
         tags.into_iter().chain(todo(now, want).into_iter().map(Todo::action)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, spec},
+        *,
+    };
+    use crate::aws::canned::{Answer, Call, Canned};
+    use serde_json::{Value, json};
+
+    fn step() -> Step {
+        Step { restore: "r1".into(), number: 3 }
+    }
+    const WANT: &str = "203.0.113.7";
+    fn want() -> Value {
+        json!({"public_ip": WANT, "public_ipv4_pool": "ipv4pool-ec2-0a", "network_border_group": "eu-west-1-lhr-1a", "tags": {"Name": "nat"}})
+    }
+    /// Answers AllocateAddress with the address by this error, and without it with a new one.
+    fn aws(error: (&'static str, &'static str)) -> Canned {
+        Canned::new(move |c: &Call| match (c.action.as_str(), c.get("Address")) {
+            ("AllocateAddress", "") => {
+                "<publicIp>203.0.113.99</publicIp><allocationId>eipalloc-new</allocationId>".into()
+            }
+            ("AllocateAddress", _) => Answer::Error(400, error.0, error.1),
+            (other, _) => panic!("{other} is not expected"),
+        })
+    }
+
+    #[tokio::test]
+    async fn h14_an_address_that_is_free_is_taken_back_by_its_number() {
+        let canned = Canned::new(|_| "<allocationId>eipalloc-1</allocationId>".into());
+        let id = ElasticIp::create(&canned.cx(), &spec::<ElasticIp>(&want()), &step()).await.unwrap();
+        assert_eq!(id, "eipalloc-1");
+        assert_eq!(
+            canned.wrote(),
+            [
+                "AllocateAddress Address=203.0.113.7 Domain=vpc NetworkBorderGroup=eu-west-1-lhr-1a TagSpecification.1.ResourceType=elastic-ip TagSpecification.1.Tag.1.Key=Name TagSpecification.1.Tag.1.Value=nat TagSpecification.1.Tag.2.Key=rollbackd:step TagSpecification.1.Tag.2.Value=r1/3"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h14_an_address_lost_to_others_is_replaced_from_the_same_pool() {
+        for error in [
+            ("InvalidAddress.NotFound", "Address '203.0.113.7' not found."),
+            ("AuthFailure", "The address '203.0.113.7' does not belong to you."),
+            ("InvalidParameterValue", "Address 203.0.113.7 is not valid."),
+        ] {
+            let canned = aws(error);
+            let id = ElasticIp::create(&canned.cx(), &spec::<ElasticIp>(&want()), &step()).await.unwrap();
+            let second = canned.wrote().pop().unwrap();
+            assert_eq!(id, "eipalloc-new");
+            assert!(
+                second.contains("PublicIpv4Pool=ipv4pool-ec2-0a")
+                    && second.contains("NetworkBorderGroup=eu-west-1-lhr-1a"),
+                "{second}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn h14_what_another_address_would_not_mend_stays_an_error() {
+        for error in [
+            ("AddressLimitExceeded", "The maximum number of addresses has been reached."),
+            ("InvalidAddress.InUse", "203.0.113.7 is in use"),
+            ("UnauthorizedOperation", "You are not authorized to perform this operation."),
+            ("InvalidParameterValue", "NetworkBorderGroup is not valid"),
+        ] {
+            let canned = aws(error);
+            let f = ElasticIp::create(&canned.cx(), &spec::<ElasticIp>(&want()), &step()).await.unwrap_err();
+            assert_eq!((f.code.as_str(), canned.wrote().len()), (error.0, 1));
+        }
+        let managed = json!({"public_ip": WANT, "service_managed": "alb"});
+        let f = ElasticIp::create(&aws(("", "")).cx(), &spec::<ElasticIp>(&managed), &step()).await.unwrap_err();
+        assert!(f.message.contains("`alb` allocates this address itself"), "{f}");
+    }
+
+    #[tokio::test]
+    async fn h14_an_association_that_is_not_the_users_is_left_out() {
+        let address = |id: &str, eni: &str, more: &str| {
+            format!(
+                "<item><publicIp>203.0.113.7</publicIp><allocationId>{id}</allocationId><associationId>eipassoc-{id}</associationId><networkInterfaceId>{eni}</networkInterfaceId><privateIpAddress>10.0.0.5</privateIpAddress><instanceId></instanceId>{more}</item>"
+            )
+        };
+        let all = [
+            address("eipalloc-nat", "eni-nat", "<networkInterfaceOwnerId>111122223333</networkInterfaceOwnerId>"),
+            address("eipalloc-nlb", "eni-nlb", "<networkInterfaceOwnerId>amazon-elb</networkInterfaceOwnerId>"),
+            address("eipalloc-alb", "eni-alb", "<serviceManaged>alb</serviceManaged>"),
+            address("eipalloc-own", "eni-own", "<networkInterfaceOwnerId>111122223333</networkInterfaceOwnerId>"),
+        ]
+        .concat();
+        let canned = Canned::new(move |c| {
+            match c.action.as_str() {
+            "DescribeAddresses" => Answer::Ok(format!("<addressesSet>{all}</addressesSet>")),
+            "DescribeAddressesAttribute" => "<addressSet><item><publicIp>203.0.113.7</publicIp><allocationId>eipalloc-own</allocationId><ptrRecord>mail.example.com.</ptrRecord></item></addressSet>".into(),
+            _ => "<natGatewaySet><item><natGatewayId>nat-1</natGatewayId><state>available</state><natGatewayAddressSet><item><allocationId>eipalloc-nat</allocationId><networkInterfaceId>eni-nat</networkInterfaceId><isPrimary>true</isPrimary><status>succeeded</status></item></natGatewayAddressSet></item></natGatewaySet>".into(),
+        }
+        });
+        let seen = ElasticIp::look(&canned.cx(), Which::All).await.unwrap();
+        let held: Vec<_> =
+            seen.iter().filter(|s| s.spec.network_interface_id.is_some()).map(|s| s.id.as_str()).collect();
+        assert_eq!(held, ["eipalloc-own"]);
+        assert!(seen.iter().all(|s| s.spec.instance_id.is_none()));
+        assert_eq!(seen[3].spec.reverse_dns, Some(ReverseDns { ptr_record: Some("mail.example.com".into()) }));
+        assert_eq!(seen[0].aliases, [Alias("203.0.113.7".into()), Alias("eipassoc-eipalloc-nat".into())]);
+        assert_eq!(canned.asked().iter().filter(|c| c.action == "DescribeNatGateways").count(), 1);
+        let kind = crate::kinds::registry::kind(&"ec2:elastic-ip".parse().unwrap()).unwrap();
+        assert!(kind.look(&canned.cx(), Which::All).await.unwrap().iter().all(|c| c.unmapped.is_null()));
+    }
+
+    #[tokio::test]
+    async fn an_interface_says_all_and_a_free_address_is_let_go_of() {
+        let canned = Canned::new(|c| {
+            match c.action.as_str() {
+            "DescribeAddresses" => "<addressesSet><item><allocationId>eipalloc-1</allocationId><associationId>eipassoc-9</associationId></item></addressesSet>".into(),
+            _ => "".into(),
+        }
+        });
+        let free = json!({"public_ip": WANT});
+        let held = json!({"public_ip": WANT, "network_interface_id": {"$late": "ec2:network-interface", "id": "eni-1"}, "instance_id": {"$late": "ec2:instance", "id": "i-1"}, "private_ip_address": "10.0.0.5"});
+        assert_eq!(
+            foretold::<ElasticIp>(&canned, "eipalloc-1", &free, &held).await,
+            ["AssociateAddress AllocationId=eipalloc-1 NetworkInterfaceId=eni-1 PrivateIpAddress=10.0.0.5"]
+        );
+        assert_eq!(
+            foretold::<ElasticIp>(&canned, "eipalloc-1", &held, &free).await,
+            ["DisassociateAddress AssociationId=eipassoc-9"]
+        );
+    }
+
+    #[tokio::test]
+    async fn reverse_dns_is_given_back_to_the_same_address_only() {
+        let canned = Canned::new(|_| "".into());
+        let named = json!({"public_ip": WANT, "reverse_dns": {"ptr_record": "mail.example.com"}});
+        assert_eq!(
+            foretold::<ElasticIp>(&canned, "eipalloc-1", &json!({"public_ip": WANT}), &named).await,
+            ["ModifyAddressAttribute AllocationId=eipalloc-1 DomainName=mail.example.com"]
+        );
+        let other = json!({"public_ip": "203.0.113.99"});
+        assert_eq!(foretold::<ElasticIp>(&canned, "eipalloc-1", &other, &named).await, [] as [String; 0]);
+        assert_eq!(
+            foretold::<ElasticIp>(&canned, "eipalloc-1", &named, &json!({"public_ip": WANT})).await,
+            ["ResetAddressAttribute AllocationId=eipalloc-1 Attribute=domain-name"]
+        );
     }
 }

@@ -59,6 +59,7 @@ input! {
     }
 }
 
+/// An internet gateway.
 pub struct InternetGateway;
 
 /// An attachment that is there or coming: EC2 says `available` where the SDK's enum has `attached`.
@@ -190,5 +191,94 @@ impl Kind for InternetGateway {
         let leave = leave.iter().map(|_| "ec2:DetachInternetGateway");
         let join = join.iter().map(|_| "ec2:AttachInternetGateway");
         leave.chain(join).chain(super::tag_calls(&now.tags, &want.tags)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::json;
+
+    fn attached(vpcs: &[&str]) -> Spec {
+        let rows: Vec<_> = vpcs.iter().map(|v| json!({"vpc_id": {"$late": "ec2:vpc", "id": v}})).collect();
+        Spec::from_json(&json!({ "attachments": rows })).unwrap()
+    }
+    fn gateways(rows: &[(&str, &str, &str)]) -> Answer {
+        let rows: String = rows.iter().map(|(id, vpc, state)| format!("<item><internetGatewayId>{id}</internetGatewayId><attachmentSet><item><vpcId>{vpc}</vpcId><state>{state}</state></item></attachmentSet></item>")).collect();
+        Answer::Ok(format!("<internetGatewaySet>{rows}</internetGatewaySet>"))
+    }
+    fn step() -> Step {
+        Step { restore: "r-1".into(), number: 7 }
+    }
+
+    #[tokio::test]
+    async fn h2_the_gateway_that_came_with_a_default_vpc_is_taken_over() {
+        let aws = Canned::new(|call| match call.get("Filter.1.Value.1") {
+            "vpc-1" => gateways(&[("igw-1", "vpc-1", "available")]),
+            _ if call.action == "DescribeInternetGateways" => "<internetGatewaySet/>".into(),
+            _ => "<internetGateway><internetGatewayId>igw-9</internetGatewayId></internetGateway>".into(),
+        });
+        assert_eq!(InternetGateway::create(&aws.cx(), &attached(&["vpc-1"]), &step()).await.unwrap(), "igw-1");
+        assert_eq!(aws.wrote(), [] as [String; 0]);
+        assert_eq!(InternetGateway::create(&aws.cx(), &attached(&["vpc-2"]), &step()).await.unwrap(), "igw-9");
+        assert_eq!(
+            aws.wrote(),
+            [
+                "CreateInternetGateway TagSpecification.1.ResourceType=internet-gateway TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r-1/7"
+            ]
+        );
+        assert_eq!(InternetGateway::natural_key(&attached(&["vpc-1"])).as_deref(), Some("vpc-1"));
+    }
+
+    #[tokio::test]
+    async fn h12_it_is_attached_again_and_a_second_time_sends_nothing() {
+        let aws = Canned::new(|_| "<return>true</return>".into());
+        let (none, one, two) = (attached(&[]), attached(&["vpc-1"]), attached(&["vpc-2"]));
+        InternetGateway::converge(&aws.cx(), "igw-1", &none, &one).await.unwrap();
+        InternetGateway::converge(&aws.cx(), "igw-1", &one, &two).await.unwrap();
+        InternetGateway::converge(&aws.cx(), "igw-1", &two, &two).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "AttachInternetGateway InternetGatewayId=igw-1 VpcId=vpc-1",
+                "DetachInternetGateway InternetGatewayId=igw-1 VpcId=vpc-1",
+                "AttachInternetGateway InternetGatewayId=igw-1 VpcId=vpc-2",
+            ]
+        );
+        assert_eq!(
+            InternetGateway::calls(Some(&one), &two),
+            ["ec2:DetachInternetGateway", "ec2:AttachInternetGateway"]
+        );
+    }
+
+    #[tokio::test]
+    async fn h12_already_associated_is_success_only_for_this_gateway() {
+        let aws = |vpc: &'static str| {
+            Canned::new(move |call| match call.action.as_str() {
+                "AttachInternetGateway" => {
+                    Answer::Error(400, "Resource.AlreadyAssociated", "resource igw-1 is already attached")
+                }
+                _ => gateways(&[("igw-1", vpc, "available")]),
+            })
+        };
+        let (none, one) = (attached(&[]), attached(&["vpc-1"]));
+        InternetGateway::converge(&aws("vpc-1").cx(), "igw-1", &none, &one).await.unwrap();
+        let refused = InternetGateway::converge(&aws("vpc-2").cx(), "igw-1", &none, &one).await.unwrap_err();
+        assert_eq!(refused.class, Class::Exists);
+    }
+
+    #[tokio::test]
+    async fn an_attachment_on_its_way_out_is_none() {
+        let aws = Canned::new(|_| gateways(&[("igw-1", "vpc-1", "detaching"), ("igw-2", "vpc-2", "available")]));
+        let seen = InternetGateway::look(&aws.cx(), Which::All).await.unwrap();
+        assert_eq!(
+            seen.iter().map(|s| s.spec.to_json()).collect::<Vec<_>>(),
+            [json!({}), attached(&["vpc-2"]).to_json()]
+        );
+        assert_eq!(InternetGateway::settled(&aws.cx(), "igw-1").await.unwrap(), Settled::Waiting("detaching".into()));
     }
 }

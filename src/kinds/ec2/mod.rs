@@ -157,14 +157,23 @@ fn tag_changes<'a>(now: &'a Tags, want: &'a Tags) -> (Vec<(&'a str, &'a str)>, V
 
 /// Brings the user's tags of a resource from `now` to `want`: at most one DeleteTags and one CreateTags.
 pub async fn converge_tags(cx: &Cx, id: &str, now: &Tags, want: &Tags) -> Result<(), Failure> {
+    converge_tags_of_all(cx, &[id.to_owned()], now, want).await
+}
+/// The same for several resources that all have the tags `now`.
+pub async fn converge_tags_of_all(cx: &Cx, ids: &[String], now: &Tags, want: &Tags) -> Result<(), Failure> {
     let (set, unset) = tag_changes(now, want);
-    if !unset.is_empty() {
-        let keys = unset.iter().map(|k| sdk::Tag::builder().key(*k).build()).collect();
-        cx.ec2.delete_tags().resources(id).set_tags(Some(keys)).send().await.map_err(failed("ec2:DeleteTags"))?;
-    }
-    if !set.is_empty() {
-        let tags = set.iter().map(|(k, v)| sdk::Tag::builder().key(*k).value(*v).build()).collect();
-        cx.ec2.create_tags().resources(id).set_tags(Some(tags)).send().await.map_err(failed("ec2:CreateTags"))?;
+    for ids in ids.chunks(TAGGED_MAX) {
+        let ids = Some(ids.to_vec());
+        if !unset.is_empty() {
+            let keys = unset.iter().map(|k| sdk::Tag::builder().key(*k).build()).collect();
+            let call = cx.ec2.delete_tags().set_resources(ids.clone()).set_tags(Some(keys));
+            call.send().await.map_err(failed("ec2:DeleteTags"))?;
+        }
+        if !set.is_empty() {
+            let tags = set.iter().map(|(k, v)| sdk::Tag::builder().key(*k).value(*v).build()).collect();
+            let call = cx.ec2.create_tags().set_resources(ids).set_tags(Some(tags));
+            call.send().await.map_err(failed("ec2:CreateTags"))?;
+        }
     }
     Ok(())
 }
@@ -216,5 +225,96 @@ pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
     move |mut f| {
         f.message = format!("{what}: {}", f.message);
         f
+    }
+}
+
+/// For the kinds' tests: what a converge sends.
+#[cfg(test)]
+pub(crate) mod shapes {
+    use crate::{
+        aws::{Failure, canned::Canned},
+        kinds::{Kind, mirror::Plain},
+    };
+    use serde_json::Value;
+
+    pub fn spec<K: Kind>(v: &Value) -> K::Spec {
+        K::Spec::from_json(v).unwrap()
+    }
+    /// The writing calls of a converge, as text and in order; those with a tie are sent as they were found.
+    pub async fn sent<K: Kind>(canned: &Canned, id: &str, now: &Value, want: &Value) -> Result<Vec<String>, Failure> {
+        canned.asked();
+        K::converge(&canned.cx(), id, &spec::<K>(now), &spec::<K>(want)).await?;
+        Ok(canned.wrote())
+    }
+    /// The same where all goes as foretold: `calls` names what is sent, and from there a second converge sends nothing.
+    pub async fn foretold<K: Kind>(canned: &Canned, id: &str, now: &Value, want: &Value) -> Vec<String> {
+        let sent = sent::<K>(canned, id, now, want).await.unwrap();
+        let mut actions: Vec<String> = sent.iter().map(|s| format!("ec2:{}", s.split(' ').next().unwrap())).collect();
+        let mut calls = K::calls(Some(&spec::<K>(now)), &spec::<K>(want));
+        actions.sort_unstable();
+        calls.sort_unstable();
+        assert_eq!(actions, calls, "calls() and what is sent differ");
+        assert!(K::calls(Some(&spec::<K>(want)), &spec::<K>(want)).is_empty());
+        assert_eq!(self::sent::<K>(canned, id, want, want).await.unwrap(), [] as [String; 0]);
+        sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::canned::{Answer, Canned};
+
+    fn step() -> Step {
+        Step { restore: "r-1".into(), number: 7 }
+    }
+
+    #[tokio::test]
+    async fn steps_are_untagged_in_one_call_and_what_is_gone_is_passed_over() {
+        let aws = Canned::new(|call| match call.params.values().any(|v| v == "vpc-gone") {
+            true => Answer::Error(400, "InvalidID", "The ID 'vpc-gone' is not valid"),
+            false => "<return>true</return>".into(),
+        });
+        let ids = |n: usize| (0..n).map(|i| format!("vpc-{i}")).collect::<Vec<_>>();
+        untag_steps(&aws.cx(), &ids(1000)).await.unwrap();
+        let asked = aws.asked();
+        assert_eq!(
+            (asked.len(), asked[0].get("Tag.1.Key"), asked[0].get("ResourceId.1000")),
+            (1, "rollbackd:step", "vpc-999")
+        );
+        assert!(!asked[0].params.contains_key("Tag.1.Value")); // whatever step it was
+        untag_steps(&aws.cx(), &[]).await.unwrap();
+        assert_eq!(aws.asked(), []);
+        let aws = Canned::new(|call| match call.params.values().any(|v| v == "vpc-2") {
+            true => Answer::Error(400, "InvalidVpcID.NotFound", "The vpc ID 'vpc-2' does not exist"),
+            false => "<return>true</return>".into(),
+        });
+        untag_steps(&aws.cx(), &ids(4)).await.unwrap();
+        let ok: Vec<_> = aws.wrote().into_iter().filter(|c| !c.contains("vpc-2")).collect();
+        assert_eq!(ok.len(), 2, "{ok:?}"); // vpc-3 alone, vpc-0 with vpc-1
+    }
+
+    #[tokio::test]
+    async fn h64_a_resource_with_fifty_tags_still_gets_the_steps() {
+        let tags = Tags((0..50).map(|i| (format!("k{i:02}"), "v".to_owned())).collect());
+        let made = tags_on_create(sdk::ResourceType::Vpc, &tags, &step()).unwrap();
+        assert_eq!((made.tags().len(), made.tags()[49].key()), (50, Some(Step::TAG)));
+        let now = Tags(tags.0.iter().take(49).map(|(k, v)| (k.clone(), v.clone())).collect());
+        let aws = Canned::new(|_| "<return>true</return>".into());
+        converge_tags(&aws.cx(), "vpc-1", &now, &tags).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "DeleteTags ResourceId.1=vpc-1 Tag.1.Key=rollbackd:step",
+                "CreateTags ResourceId.1=vpc-1 Tag.1.Key=k49 Tag.1.Value=v",
+            ]
+        );
+    }
+
+    #[test]
+    fn h26_tags_of_aws_and_of_ours_are_no_configuration() {
+        let tag = |k: &str| sdk::Tag::builder().key(k).value("1").build();
+        let tags = Tags::from_sdk(&vec![tag("aws:cloudformation:stack-name"), tag("Name"), tag(Step::TAG)]);
+        assert_eq!(tags.0.keys().collect::<Vec<_>>(), ["Name"]);
     }
 }

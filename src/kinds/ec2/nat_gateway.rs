@@ -2,9 +2,11 @@
 //!
 //! It is made in the background and may still fail (H13). One that failed or is deleted stays listed for an hour and is
 //! never taken for a live one (H62).
-use super::{all, converge_tags, failed, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable};
+use super::{
+    all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+};
 use crate::{
-    aws::{Cx, Failure},
+    aws::{Class, Cx, Failure},
     input,
     kinds::{
         Kind, Seen, Settled, Step, Which,
@@ -51,7 +53,7 @@ mirror! {
 }
 
 mirror! {
-    NatGatewayAddress from sdk::NatGatewayAddress, key [allocation_id, private_ip];
+    NatGatewayAddress from sdk::NatGatewayAddress, key [allocation_id];
     keep {
         allocation_id @ "allocationId": Option<Ref<ec2::ElasticIp>>,
         private_ip @ "privateIp": Option<String>,
@@ -219,6 +221,25 @@ fn seen(mut g: sdk::NatGateway) -> Option<Seen<Spec>> {
     Some(Seen { id, spec, aliases: interfaces.into_iter().map(Alias).collect() })
 }
 
+/// H62: a gateway that is being deleted holds its addresses for minutes, and one that is made with them meanwhile fails in
+/// the background. So that is told before: busy, to be tried again.
+async fn addresses_are_free(cx: &Cx, spec: &Spec) -> Result<(), Failure> {
+    let action = "ec2:DescribeAddresses";
+    let ids: Vec<String> = spec.nat_gateway_addresses.iter().filter_map(allocation).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let answer = cx.ec2.describe_addresses().filters(filter("allocation-id", ids)).send().await;
+    let addresses = answer.map_err(failed(action))?.addresses.unwrap_or_default();
+    let held = addresses.iter().find(|a| a.association_id().is_some_and(|i| !i.is_empty()));
+    held.map_or(Ok(()), |a| {
+        let by = a.network_interface_id().or(a.instance_id()).unwrap_or("something");
+        let message = format!("{} is still held by {by}", a.allocation_id().unwrap_or("an address"));
+        let code = "Resource.AlreadyAssociated".into();
+        Err(Failure { action: "ec2:CreateNatGateway", code, message, request_id: None, class: Class::Busy })
+    })
+}
+
 impl Kind for NatGateway {
     type Name = ec2::NatGateway;
     type Spec = Spec;
@@ -230,6 +251,7 @@ impl Kind for NatGateway {
     const OBSERVE: &'static [&'static str] = &["ec2:DescribeNatGateways"];
     const RESTORE: &'static [&'static str] = &[
         "ec2:DescribeTags",
+        "ec2:DescribeAddresses",
         "ec2:CreateNatGateway",
         "ec2:AssociateNatGatewayAddress",
         "ec2:DisassociateNatGatewayAddress",
@@ -266,6 +288,7 @@ impl Kind for NatGateway {
         let action = "ec2:CreateNatGateway";
         let tags = tags_on_create(sdk::ResourceType::Natgateway, &spec.tags, step)?;
         let call = spec.placed()?.tag_specifications(tags).client_token(step.token());
+        addresses_are_free(cx, spec).await?;
         let made = call.send_with(&cx.ec2_once).await.map_err(failed(action))?;
         held(action, "NAT gateway id", made.nat_gateway.and_then(|g| g.nat_gateway_id))
     }
@@ -364,5 +387,151 @@ fn addresses_settled(g: &sdk::NatGateway) -> Settled {
     match rows().find_map(|a| a.status.as_ref().filter(|s| matches!(s, Associating | Assigning))) {
         Some(status) => Settled::Waiting(status.as_str().to_owned()),
         None => Settled::Ready,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, spec},
+        *,
+    };
+    use crate::aws::canned::{Answer, Canned};
+    use serde_json::{Value, json};
+
+    fn eip(id: &str) -> Value {
+        json!({"$ref": "ec2:elastic-ip", "id": id})
+    }
+    fn zonal(addresses: Value) -> Value {
+        json!({"connectivity_type": "public", "subnet_id": {"$ref": "ec2:subnet", "id": "subnet-1"}, "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "nat_gateway_addresses": addresses})
+    }
+    fn step() -> Step {
+        Step { restore: "r1".into(), number: 3 }
+    }
+    async fn created(want: &Value) -> String {
+        let canned = Canned::new(|_| "<natGateway><natGatewayId>nat-1</natGatewayId></natGateway>".into());
+        let id = NatGateway::create(&canned.cx(), &spec::<NatGateway>(want), &step()).await.unwrap();
+        assert_eq!(id, "nat-1");
+        let text = canned.wrote().concat();
+        text.split(' ').filter(|p| !p.starts_with("TagSpecification")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn h13_it_is_made_with_all_its_addresses_and_the_steps_token() {
+        let want = zonal(json!([
+            {"allocation_id": eip("eipalloc-a"), "private_ip": "10.0.0.7"},
+            {"allocation_id": eip("eipalloc-b"), "private_ip": "10.0.0.5", "is_primary": true},
+            {"allocation_id": eip("eipalloc-c"), "private_ip": "10.0.0.6"},
+        ]));
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway AllocationId=eipalloc-b ClientToken=rollbackd-r1-3 ConnectivityType=public PrivateIpAddress=10.0.0.5 SecondaryAllocationId.1=eipalloc-a SecondaryAllocationId.2=eipalloc-c SecondaryPrivateIpAddress.1=10.0.0.7 SecondaryPrivateIpAddress.2=10.0.0.6 SubnetId=subnet-1"
+        );
+    }
+
+    #[tokio::test]
+    async fn h62_an_address_that_a_dying_gateway_still_holds_is_waited_for() {
+        let canned = Canned::new(|_| {
+            "<addressesSet><item><allocationId>eipalloc-a</allocationId><associationId>eipassoc-1</associationId><networkInterfaceId>eni-old</networkInterfaceId></item></addressesSet>".into()
+        });
+        let want = zonal(json!([{"allocation_id": eip("eipalloc-a"), "private_ip": "10.0.0.5"}]));
+        let f = NatGateway::create(&canned.cx(), &spec::<NatGateway>(&want), &step()).await.unwrap_err();
+        assert_eq!((f.class, f.message.as_str()), (Class::Busy, "eipalloc-a is still held by eni-old"));
+        assert_eq!(canned.wrote(), [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_private_one_has_no_allocations() {
+        let mut want = zonal(json!([{"private_ip": "10.0.0.5", "is_primary": true}, {"private_ip": "10.0.0.6"}]));
+        want["connectivity_type"] = "private".into();
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway ClientToken=rollbackd-r1-3 ConnectivityType=private PrivateIpAddress=10.0.0.5 SecondaryPrivateIpAddress.1=10.0.0.6 SubnetId=subnet-1"
+        );
+        let canned = Canned::new(|_| "".into());
+        let mut now = want.clone();
+        now["nat_gateway_addresses"][1]["private_ip"] = "10.0.0.9".into();
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "UnassignPrivateNatGatewayAddress NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.9",
+                "AssignPrivateNatGatewayAddress NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.6"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_regional_one_is_given_its_vpc_and_the_addresses_of_each_zone() {
+        let want = json!({"availability_mode": "regional", "auto_provision_zones": "disabled", "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "nat_gateway_addresses": [
+            {"allocation_id": eip("eipalloc-a"), "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1"},
+            {"allocation_id": eip("eipalloc-b"), "availability_zone": "eu-west-1b", "availability_zone_id": "euw1-az2"},
+            {"allocation_id": eip("eipalloc-c"), "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az1"},
+        ]});
+        assert_eq!(
+            created(&want).await,
+            "CreateNatGateway AvailabilityMode=regional AvailabilityZoneAddress.1.AllocationId.1=eipalloc-a AvailabilityZoneAddress.1.AllocationId.2=eipalloc-c AvailabilityZoneAddress.1.AvailabilityZoneId=euw1-az1 AvailabilityZoneAddress.2.AllocationId.1=eipalloc-b AvailabilityZoneAddress.2.AvailabilityZoneId=euw1-az2 ClientToken=rollbackd-r1-3 VpcId=vpc-1"
+        );
+        let canned = Canned::new(|_| "".into());
+        let mut now = want.clone();
+        now["nat_gateway_addresses"].as_array_mut().unwrap().truncate(1);
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-c AvailabilityZoneId=euw1-az1 NatGatewayId=nat-1",
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-b AvailabilityZoneId=euw1-az2 NatGatewayId=nat-1"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn secondary_addresses_change_in_place_and_the_primary_never() {
+        let canned = Canned::new(|_| {
+            "<natGatewaySet><item><natGatewayId>nat-1</natGatewayId><state>available</state><natGatewayAddressSet><item><allocationId>eipalloc-b</allocationId><associationId>eipassoc-b</associationId></item></natGatewayAddressSet></item></natGatewaySet>".into()
+        });
+        let primary = |a: &str| json!({"allocation_id": eip(a), "private_ip": "10.0.0.5", "is_primary": true});
+        let other = |a: &str| json!({"allocation_id": eip(a), "private_ip": "10.0.0.6"});
+        let (now, want) = (
+            zonal(json!([primary("eipalloc-a"), other("eipalloc-b")])),
+            zonal(json!([primary("eipalloc-z"), other("eipalloc-c")])),
+        );
+        assert_eq!(
+            foretold::<NatGateway>(&canned, "nat-1", &now, &want).await,
+            [
+                "DisassociateNatGatewayAddress AssociationId.1=eipassoc-b NatGatewayId=nat-1",
+                "AssociateNatGatewayAddress AllocationId.1=eipalloc-c NatGatewayId=nat-1 PrivateIpAddress.1=10.0.0.6"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h13_pending_waits_and_a_failure_tells_why() {
+        async fn settled(gateway: &'static str) -> Settled {
+            let canned = Canned::new(move |_| Answer::Ok(format!("<natGatewaySet>{gateway}</natGatewaySet>")));
+            NatGateway::settled(&canned.cx(), "nat-1").await.unwrap()
+        }
+        assert_eq!(settled("").await, Settled::Waiting("not listed yet".into()));
+        assert_eq!(settled("<item><state>pending</state></item>").await, Settled::Waiting("pending".into()));
+        assert_eq!(settled("<item><state>available</state></item>").await, Settled::Ready);
+        assert_eq!(
+            settled("<item><state>failed</state><failureCode>Gateway.NotAttached</failureCode><failureMessage>Network vpc-1 has no Internet gateway attached</failureMessage></item>").await,
+            Settled::Failed("Gateway.NotAttached: Network vpc-1 has no Internet gateway attached".into())
+        );
+        assert_eq!(settled("<item><state>deleting</state></item>").await, Settled::Failed("deleting".into()));
+        assert_eq!(
+            settled("<item><state>available</state><natGatewayAddressSet><item><status>associating</status></item></natGatewayAddressSet></item>").await,
+            Settled::Waiting("associating".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn h13_h62_what_failed_or_is_deleted_is_not_there() {
+        let canned = Canned::new(|_| {
+            let one =
+                |id: &str, state: &str| format!("<item><natGatewayId>{id}</natGatewayId><state>{state}</state></item>");
+            let all = ["pending", "available", "deleting", "deleted", "failed"].map(|s| one(&format!("nat-{s}"), s));
+            Answer::Ok(format!("<natGatewaySet>{}</natGatewaySet>", all.concat()))
+        });
+        let seen = NatGateway::look(&canned.cx(), Which::All).await.unwrap();
+        assert_eq!(seen.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["nat-pending", "nat-available"]);
     }
 }

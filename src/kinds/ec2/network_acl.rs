@@ -52,7 +52,7 @@ mirror! {
     }
     drop {
         network_acl_association_id @ "networkAclAssociationId": "assigned by AWS at each association; an alias",
-        network_acl_id @ "networkAclId": "itself",
+        network_acl_id @ "networkAclId": "the resource itself",
     }
 }
 
@@ -395,5 +395,154 @@ impl Kind for NetworkAcl {
         let moves = want.subnets_not_in(now).len() + now.subnets_not_in(want).len();
         let associations = std::iter::repeat_n("ec2:ReplaceNetworkAclAssociation", moves);
         tags.into_iter().chain(entries.iter().map(Todo::action)).chain(associations).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, sent, spec},
+        *,
+    };
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+
+    fn acl(subnets: &[&str], entries: Value) -> Value {
+        let associations: Vec<_> =
+            subnets.iter().map(|s| json!({"subnet_id": {"$late": "ec2:subnet", "id": s}})).collect();
+        json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "is_default": false, "associations": associations, "entries": entries})
+    }
+    fn entry(number: i32, action: &str) -> Value {
+        json!({"rule_number": number, "egress": false, "protocol": "6", "rule_action": action, "cidr_block": "0.0.0.0/0", "port_range": {"from": 443, "to": 443}})
+    }
+    /// ACLs as DescribeNetworkAcls answers: id, then its associations as (id, subnet).
+    fn acls(all: &[(&str, &[(&str, &str)])]) -> Answer {
+        let items = all.iter().map(|(id, associations)| {
+            let rows = associations.iter().map(|(a, subnet)| {
+                format!("<item><networkAclAssociationId>{a}</networkAclAssociationId><networkAclId>{id}</networkAclId><subnetId>{subnet}</subnetId></item>")
+            });
+            format!("<item><networkAclId>{id}</networkAclId><associationSet>{}</associationSet></item>", rows.collect::<String>())
+        });
+        Answer::Ok(format!("<networkAclSet>{}</networkAclSet>", items.collect::<String>()))
+    }
+
+    #[tokio::test]
+    async fn h9_the_last_entries_and_what_falls_to_the_default_one_are_left_out() {
+        let entry =
+            |n: i32| format!("<item><ruleNumber>{n}</ruleNumber><egress>true</egress><protocol>-1</protocol></item>");
+        let one = |id: &str, default: bool| {
+            format!(
+                "<item><networkAclId>{id}</networkAclId><default>{default}</default><entrySet>{}</entrySet><associationSet><item><networkAclAssociationId>aclassoc-{id}</networkAclAssociationId><subnetId>subnet-1</subnetId></item></associationSet></item>",
+                [100, 32766, 32767, 32768].map(entry).concat()
+            )
+        };
+        let all = [one("acl-1", false), one("acl-d", true)].concat();
+        let canned = Canned::new(move |_| Answer::Ok(format!("<networkAclSet>{all}</networkAclSet>")));
+        let seen = NetworkAcl::look(&canned.cx(), Which::All).await.unwrap();
+        let numbers: Vec<_> = seen[0].spec.entries.iter().map(|e| e.rule_number.unwrap()).collect();
+        assert_eq!((numbers, seen[0].spec.associations.len()), (vec![100, 32766], 1));
+        assert!(seen[1].spec.associations.is_empty() && NetworkAcl::is_implicit(&seen[1].spec));
+        assert_eq!(seen[1].aliases, [Alias("aclassoc-acl-d".into())]);
+    }
+
+    #[tokio::test]
+    async fn h9_entries_are_made_replaced_and_deleted_one_by_one() {
+        let canned = Canned::new(|_| "".into());
+        let icmp = json!({"rule_number": 120, "egress": true, "protocol": "1", "rule_action": "allow", "cidr_block": "0.0.0.0/0", "icmp_type_code": {"code": -1, "type": 8}});
+        let now = acl(&[], json!([entry(100, "allow"), entry(110, "deny"), entry(130, "deny")]));
+        let want = acl(&[], json!([entry(100, "allow"), entry(110, "allow"), icmp]));
+        assert_eq!(
+            foretold::<NetworkAcl>(&canned, "acl-1", &now, &want).await,
+            [
+                "ReplaceNetworkAclEntry CidrBlock=0.0.0.0/0 Egress=false NetworkAclId=acl-1 PortRange.From=443 PortRange.To=443 Protocol=6 RuleAction=allow RuleNumber=110",
+                "CreateNetworkAclEntry CidrBlock=0.0.0.0/0 Egress=true Icmp.Code=-1 Icmp.Type=8 NetworkAclId=acl-1 Protocol=1 RuleAction=allow RuleNumber=120",
+                "DeleteNetworkAclEntry Egress=false NetworkAclId=acl-1 RuleNumber=130",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h9_subnets_are_taken_by_the_association_they_have_now() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeNetworkAcls" if c.params.values().any(|v| v == "default") => acls(&[("acl-d", &[])]),
+            "DescribeNetworkAcls" => acls(&[
+                ("acl-d", &[("aclassoc-1", "subnet-1")]),
+                ("acl-1", &[("aclassoc-2", "subnet-2"), ("aclassoc-3", "subnet-3")]),
+                ("acl-x", &[("aclassoc-4", "subnet-4")]),
+            ]),
+            _ => "".into(),
+        });
+        // subnet-2 is to leave; subnet-3 is here already; subnet-4 has left by itself.
+        let now = acl(&["subnet-2", "subnet-4"], json!([]));
+        let want = acl(&["subnet-1", "subnet-3"], json!([]));
+        assert_eq!(
+            sent::<NetworkAcl>(&canned, "acl-1", &now, &want).await.unwrap(),
+            [
+                "ReplaceNetworkAclAssociation AssociationId=aclassoc-1 NetworkAclId=acl-1",
+                "ReplaceNetworkAclAssociation AssociationId=aclassoc-2 NetworkAclId=acl-d",
+            ]
+        );
+        let (now, want) = (acl(&[], json!([])), acl(&["subnet-1"], json!([])));
+        assert_eq!(foretold::<NetworkAcl>(&canned, "acl-1", &now, &want).await.len(), 1);
+        let asked = |c: &Canned| c.asked().into_iter().filter(|c| c.action == "DescribeNetworkAcls").count();
+        NetworkAcl::converge(&canned.cx(), "acl-1", &spec::<NetworkAcl>(&now), &spec::<NetworkAcl>(&want))
+            .await
+            .unwrap();
+        assert_eq!(asked(&canned), 1);
+        let dead = acl(&["subnet-dead"], json!([]));
+        let f = sent::<NetworkAcl>(&canned, "acl-1", &now, &dead).await.unwrap_err();
+        assert!(f.message.contains("subnet-dead has no network ACL"), "{f}");
+    }
+
+    #[tokio::test]
+    async fn h64_an_entry_that_is_there_already_is_replaced() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "CreateNetworkAclEntry" => Answer::Error(
+                400,
+                "NetworkAclEntryAlreadyExists",
+                "The network acl entry identified by 100 already exists.",
+            ),
+            _ => "".into(),
+        });
+        let sent =
+            sent::<NetworkAcl>(&canned, "acl-1", &acl(&[], json!([])), &acl(&[], json!([entry(100, "allow")]))).await;
+        assert!(sent.unwrap()[1].starts_with("ReplaceNetworkAclEntry "));
+    }
+
+    #[tokio::test]
+    async fn a_full_list_takes_the_new_entries_once_the_old_have_left() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let tries = AtomicUsize::new(0);
+        let canned = Canned::new(move |c| match c.action.as_str() {
+            "CreateNetworkAclEntry" if tries.fetch_add(1, Ordering::Relaxed) == 0 => {
+                Answer::Error(400, "NetworkAclEntryLimitExceeded", "The maximum number of entries has been reached.")
+            }
+            _ => "".into(),
+        });
+        let (now, want) = (acl(&[], json!([entry(130, "deny")])), acl(&[], json!([entry(100, "allow")])));
+        assert_eq!(sent::<NetworkAcl>(&canned, "acl-1", &now, &want).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn h3_the_default_one_is_found_and_h9_others_are_made_with_a_token() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "CreateNetworkAcl" => "<networkAcl><networkAclId>acl-2</networkAclId></networkAcl>".into(),
+            _ => acls(&[("acl-d", &[])]),
+        });
+        let want = spec::<NetworkAcl>(&acl(&["subnet-1"], json!([entry(100, "allow")])));
+        let step = Step { restore: "r1".into(), number: 3 };
+        assert_eq!(NetworkAcl::create(&canned.cx(), &want, &step).await.unwrap(), "acl-2");
+        assert_eq!(
+            canned.wrote(),
+            [
+                "CreateNetworkAcl ClientToken=rollbackd-r1-3 TagSpecification.1.ResourceType=network-acl TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r1/3 VpcId=vpc-1"
+            ]
+        );
+        assert_eq!(NetworkAcl::implicit(&canned.cx(), &want).await.unwrap().as_deref(), Some("acl-d"));
+        assert_eq!(NetworkAcl::calls(None, &want), ["ec2:CreateNetworkAcl"]);
+        assert!(want.to_json()["associations"].is_array());
     }
 }

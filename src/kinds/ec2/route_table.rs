@@ -56,7 +56,7 @@ mirror! {
     }
     drop {
         route_table_association_id @ "routeTableAssociationId": "assigned by AWS at each association; an alias",
-        route_table_id @ "routeTableId": "itself",
+        route_table_id @ "routeTableId": "the resource itself",
         association_state @ "associationState": "runtime state",
     }
 }
@@ -429,6 +429,9 @@ impl Kind for RouteTable {
     ];
     const PHASE: Phase = Phase::Network;
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
+    // A route takes a gateway that is attached, and a peering that is accepted.
+    const LINK_AFTER: &'static [&'static str] =
+        &["ec2:internet-gateway", "ec2:vpn-gateway", "ec2:vpc-peering-connection", "ec2:transit-gateway"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("blackholes", "a route whose target was gone or down already comes back only if the target takes it")];
 
@@ -520,4 +523,233 @@ impl Kind for RouteTable {
 /// AWS will not have the target: it is gone, or in no state to be routed to.
 fn is_refused(f: &Failure) -> bool {
     matches!(f.class, Class::NotFound | Class::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, sent, spec},
+        *,
+    };
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const VPC: &str = r#"{"$ref": "ec2:vpc", "id": "vpc-1"}"#;
+    fn table(associations: Value, routes: Value) -> Value {
+        let vpc: Value = serde_json::from_str(VPC).unwrap();
+        json!({"vpc_id": vpc, "associations": associations, "routes": routes})
+    }
+    fn subnet(id: &str) -> Value {
+        json!({"subnet_id": {"$late": "ec2:subnet", "id": id}})
+    }
+    fn route(to: &str, by: &str, kind: &str, id: &str) -> Value {
+        json!({"destination_cidr_block": to, by: {"$late": kind, "id": id}})
+    }
+    fn to_nat(id: &str) -> Value {
+        route("0.0.0.0/0", "nat_gateway_id", "ec2:nat-gateway", id)
+    }
+    /// Tables as DescribeRouteTables answers: id, then its associations as (id, what).
+    fn tables(all: &[(&str, &[(&str, &str)])]) -> String {
+        let items = all.iter().map(|(id, associations)| {
+            let rows = associations.iter().map(|(a, what)| {
+                format!("<item><routeTableAssociationId>{a}</routeTableAssociationId><routeTableId>{id}</routeTableId>{what}</item>")
+            });
+            format!("<item><routeTableId>{id}</routeTableId><associationSet>{}</associationSet></item>", rows.collect::<String>())
+        });
+        format!("<routeTableSet>{}</routeTableSet>", items.collect::<String>())
+    }
+    const MAIN: &str = "<main>true</main>";
+    const SUBNET_1: &str = "<main>false</main><subnetId>subnet-1</subnetId>";
+
+    #[tokio::test]
+    async fn h8_routes_that_others_make_are_not_in_the_spec() {
+        let routes = [
+            "<destinationCidrBlock>10.0.0.0/16</destinationCidrBlock><gatewayId>local</gatewayId><origin>CreateRouteTable</origin>",
+            "<destinationCidrBlock>192.168.0.0/16</destinationCidrBlock><gatewayId>vgw-1</gatewayId><origin>EnableVgwRoutePropagation</origin>",
+            "<destinationCidrBlock>192.169.0.0/16</destinationCidrBlock><networkInterfaceId>eni-1</networkInterfaceId><origin>Advertisement</origin>",
+            "<destinationPrefixListId>pl-s3</destinationPrefixListId><gatewayId>vpce-s3</gatewayId><origin>CreateRoute</origin>",
+            "<destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-1</natGatewayId><state>blackhole</state><origin>CreateRoute</origin>",
+            "<destinationCidrBlock>10.0.1.0/24</destinationCidrBlock><networkInterfaceId>eni-2</networkInterfaceId><origin>CreateRouteTable</origin>",
+            "<destinationCidrBlock>10.9.0.0/16</destinationCidrBlock><gatewayId>vpce-gwlb</gatewayId><origin>CreateRoute</origin>",
+        ];
+        let rows: String = routes.iter().map(|r| format!("<item>{r}</item>")).collect();
+        let canned = Canned::new(move |_| {
+            Answer::Ok(format!(
+                "<routeTableSet><item><routeTableId>rtb-1</routeTableId><routeSet>{rows}</routeSet></item></routeTableSet>"
+            ))
+        });
+        let seen = RouteTable::read(&canned.cx(), "rtb-1").await.unwrap().unwrap();
+        assert_eq!(
+            seen.spec.to_json(),
+            json!({"blackholes": ["0.0.0.0/0"], "routes": [
+                to_nat("nat-1"),
+                {"destination_cidr_block": "10.0.1.0/24", "network_interface_id": {"$late": "ec2:network-interface", "id": "eni-2"}, "origin": "CreateRouteTable"},
+                route("10.9.0.0/16", "gateway_id", "ec2:vpc-endpoint", "vpce-gwlb"),
+            ]})
+        );
+    }
+
+    #[tokio::test]
+    async fn h8_each_route_goes_by_the_call_that_it_needs() {
+        let canned = Canned::new(|_| "".into());
+        let now = table(
+            json!([]),
+            json!([
+                to_nat("nat-old"),
+                route("172.16.0.0/12", "gateway_id", "ec2:internet-gateway", "igw-1"),
+                {"destination_cidr_block": "10.0.2.0/24", "network_interface_id": {"$late": "ec2:network-interface", "id": "eni-2"}, "origin": "CreateRouteTable"},
+            ]),
+        );
+        let want = table(
+            json!([]),
+            json!([
+                to_nat("nat-new"),
+                route("10.9.0.0/16", "gateway_id", "ec2:vpc-endpoint", "vpce-1"),
+                {"destination_cidr_block": "10.0.1.0/24", "network_interface_id": {"$late": "ec2:network-interface", "id": "eni-2"}, "origin": "CreateRouteTable"},
+                {"destination_cidr_block": "10.8.0.0/16", "network_interface_id": {"$late": "ec2:network-interface", "id": "eni-1"}, "instance_id": {"$late": "ec2:instance", "id": "i-1"}},
+            ]),
+        );
+        assert_eq!(
+            foretold::<RouteTable>(&canned, "rtb-1", &now, &want).await,
+            [
+                "ReplaceRoute DestinationCidrBlock=0.0.0.0/0 NatGatewayId=nat-new RouteTableId=rtb-1",
+                "ReplaceRoute DestinationCidrBlock=10.0.1.0/24 NetworkInterfaceId=eni-2 RouteTableId=rtb-1",
+                "CreateRoute DestinationCidrBlock=10.8.0.0/16 NetworkInterfaceId=eni-1 RouteTableId=rtb-1",
+                "CreateRoute DestinationCidrBlock=10.9.0.0/16 RouteTableId=rtb-1 VpcEndpointId=vpce-1",
+                "ReplaceRoute DestinationCidrBlock=10.0.2.0/24 LocalTarget=true RouteTableId=rtb-1",
+                "DeleteRoute DestinationCidrBlock=172.16.0.0/12 RouteTableId=rtb-1",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h8_h64_a_route_that_is_there_already_is_replaced() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "CreateRoute" => {
+                Answer::Error(400, "RouteAlreadyExists", "The route identified by 0.0.0.0/0 already exists.")
+            }
+            _ => "".into(),
+        });
+        let want = table(json!([]), json!([to_nat("nat-1")]));
+        let sent = sent::<RouteTable>(&canned, "rtb-1", &table(json!([]), json!([])), &want).await.unwrap();
+        assert_eq!(sent[1], "ReplaceRoute DestinationCidrBlock=0.0.0.0/0 NatGatewayId=nat-1 RouteTableId=rtb-1");
+    }
+
+    #[tokio::test]
+    async fn h8_a_dead_target_stops_no_other_route_and_is_told_unless_it_was_dead_before() {
+        let canned = Canned::new(|c| match c.get("NatGatewayId") {
+            "nat-dead" => {
+                Answer::Error(400, "InvalidNatGatewayID.NotFound", "The natGateway ID 'nat-dead' does not exist")
+            }
+            _ => "".into(),
+        });
+        let now = table(json!([]), json!([]));
+        let mut want = table(
+            json!([]),
+            json!([to_nat("nat-dead"), route("10.8.0.0/16", "gateway_id", "ec2:internet-gateway", "igw-1")]),
+        );
+        let f = sent::<RouteTable>(&canned, "rtb-1", &now, &want).await.unwrap_err();
+        assert_eq!((f.class, canned.wrote().len()), (Class::NotFound, 2));
+        assert!(f.message.starts_with("route to 0.0.0.0/0: "), "{f}");
+        want["blackholes"] = json!(["0.0.0.0/0"]);
+        assert_eq!(sent::<RouteTable>(&canned, "rtb-1", &now, &want).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn h7_the_main_association_moves_from_the_table_that_has_it() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeRouteTables" => {
+                assert_eq!((c.get("Filter.1.Name"), c.get("Filter.1.Value.1")), ("vpc-id", "vpc-1"));
+                Answer::Ok(tables(&[("rtb-other", &[("rtbassoc-m", MAIN)]), ("rtb-1", &[])]))
+            }
+            _ => "".into(),
+        });
+        let (now, want) = (table(json!([]), json!([])), table(json!([{"main": true}]), json!([])));
+        assert_eq!(
+            foretold::<RouteTable>(&canned, "rtb-1", &now, &want).await,
+            ["ReplaceRouteTableAssociation AssociationId=rtbassoc-m RouteTableId=rtb-1"]
+        );
+        // The other table cannot give it up; the one that is to have it takes it.
+        assert_eq!(sent::<RouteTable>(&canned, "rtb-other", &want, &now).await.unwrap(), [] as [String; 0]);
+    }
+
+    #[tokio::test]
+    async fn h7_a_subnet_is_taken_over_from_the_table_that_has_it_now() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeRouteTables" => Answer::Ok(tables(&[
+                ("rtb-m", &[("rtbassoc-m", MAIN), ("rtbassoc-1", SUBNET_1)]),
+                ("rtb-1", &[("rtbassoc-9", "<subnetId>subnet-9</subnetId>")]),
+            ])),
+            _ => "".into(),
+        });
+        let gateway = json!({"gateway_id": {"$late": "ec2:internet-gateway", "id": "igw-1"}});
+        let now = table(json!([subnet("subnet-9"), subnet("subnet-8")]), json!([]));
+        let want = table(json!([subnet("subnet-1"), subnet("subnet-2"), gateway]), json!([]));
+        assert_eq!(
+            sent::<RouteTable>(&canned, "rtb-1", &now, &want).await.unwrap(),
+            [
+                "AssociateRouteTable GatewayId=igw-1 RouteTableId=rtb-1",
+                "ReplaceRouteTableAssociation AssociationId=rtbassoc-1 RouteTableId=rtb-1",
+                "AssociateRouteTable RouteTableId=rtb-1 SubnetId=subnet-2",
+                // subnet-8 has left by itself.
+                "DisassociateRouteTable AssociationId=rtbassoc-9",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_association_that_moved_meanwhile_is_looked_up_once_more() {
+        let moved = AtomicBool::new(false);
+        let canned = Canned::new(move |c| match c.action.as_str() {
+            "DescribeRouteTables" if moved.load(Ordering::Relaxed) => {
+                Answer::Ok(tables(&[("rtb-2", &[("rtbassoc-new", SUBNET_1)])]))
+            }
+            "DescribeRouteTables" => Answer::Ok(tables(&[("rtb-3", &[("rtbassoc-old", SUBNET_1)])])),
+            _ if c.get("AssociationId") == "rtbassoc-old" => {
+                moved.store(true, Ordering::Relaxed);
+                Answer::Error(400, "InvalidAssociationID.NotFound", "The association ID 'rtbassoc-old' does not exist")
+            }
+            _ => "".into(),
+        });
+        let (now, want) = (table(json!([]), json!([])), table(json!([subnet("subnet-1")]), json!([])));
+        let sent = sent::<RouteTable>(&canned, "rtb-1", &now, &want).await.unwrap();
+        assert_eq!(sent[1], "ReplaceRouteTableAssociation AssociationId=rtbassoc-new RouteTableId=rtb-1");
+    }
+
+    #[tokio::test]
+    async fn h3_the_main_table_is_found_and_never_made() {
+        assert!(RouteTable::is_implicit(&spec::<RouteTable>(&table(json!([{"main": true}]), json!([])))));
+        assert!(!RouteTable::is_implicit(&spec::<RouteTable>(&table(json!([subnet("subnet-1")]), json!([])))));
+        let canned = Canned::new(|_| Answer::Ok(tables(&[("rtb-m", &[("rtbassoc-m", MAIN)])])));
+        let found =
+            RouteTable::implicit(&canned.cx(), &spec::<RouteTable>(&table(json!([]), json!([])))).await.unwrap();
+        let asked = canned.asked();
+        assert_eq!((found.as_deref(), asked[0].get("Filter.2.Name")), (Some("rtb-m"), "association.main"));
+    }
+
+    #[tokio::test]
+    async fn propagation_is_switched_and_associations_are_aliases() {
+        let canned = Canned::new(|_| "".into());
+        let vgw = |id: &str| {
+            let mut t = table(json!([]), json!([]));
+            t["propagating_vgws"] = json!([{"gateway_id": {"$late": "ec2:vpn-gateway", "id": id}}]);
+            t
+        };
+        assert_eq!(
+            foretold::<RouteTable>(&canned, "rtb-1", &vgw("vgw-1"), &vgw("vgw-2")).await,
+            [
+                "EnableVgwRoutePropagation GatewayId=vgw-2 RouteTableId=rtb-1",
+                "DisableVgwRoutePropagation GatewayId=vgw-1 RouteTableId=rtb-1"
+            ]
+        );
+        let canned =
+            Canned::new(|_| Answer::Ok(tables(&[("rtb-m", &[("rtbassoc-m", MAIN), ("rtbassoc-1", SUBNET_1)])])));
+        let seen = RouteTable::look(&canned.cx(), Which::All).await.unwrap();
+        assert_eq!(seen[0].aliases, [Alias("rtbassoc-m".into()), Alias("rtbassoc-1".into())]);
+        assert_eq!(seen[0].spec.to_json()["associations"], json!([{"main": true}, subnet("subnet-1")]));
+    }
 }

@@ -1,15 +1,18 @@
-//! `ec2:security-group`: who may speak to whom. Rules are kept one row a source, which is what AWS calls a rule, however
-//! the answer had put them together.
+//! `ec2:security-group`: who may speak to whom. Rules are kept one row a source, which is what AWS calls a rule and gives
+//! an id and tags.
 //!
 //! Groups are made without rules, so that they may name each other and themselves (H5); what AWS puts into a new one is
 //! taken out before the rules go in (H4). A VPC's `default` group comes with it and is adopted (H3).
-use super::{about, all, converge_tags, failed, filter, found, held, only, tag_calls, tags_on_create, unbuildable};
+use super::{
+    about, all, converge_tags, converge_tags_of_all, failed, filter, found, held, only, tag_calls, tags_on_create,
+    unbuildable,
+};
 use crate::{
     aws::{Class, Cx, Failure},
     input,
     kinds::{
         Kind, Seen, Step, Which,
-        mirror::{Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tags},
+        mirror::{BuildError, Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tags},
         names::ec2,
     },
     mirror,
@@ -32,95 +35,63 @@ use std::collections::{BTreeMap, HashMap};
 mirror! {
     Spec from sdk::SecurityGroup;
     keep {
-        ip_permissions_egress @ "ipPermissionsEgress": Set<IpPermission>,
         tags @ "tagSet": Tags,
         vpc_id @ "vpcId": Option<Ref<ec2::Vpc>>,
         group_name @ "groupName": Option<String>,
         description @ "groupDescription": Option<String>,
-        ip_permissions @ "ipPermissions": Set<IpPermission>,
     }
     drop {
+        ip_permissions @ "ipPermissions": "`ingress` has them rule by rule, with their tags",
+        ip_permissions_egress @ "ipPermissionsEgress": "`egress` has them rule by rule, with their tags",
         group_id @ "groupId": "the id itself; remapped",
         security_group_arn @ "securityGroupArn": "derived from the id",
         owner_id @ "ownerId": "the account; part of the key",
     }
+    also {
+        ingress: Set<Rule>, // DescribeSecurityGroupRules
+        egress: Set<Rule>   // DescribeSecurityGroupRules
+    }
 }
 
 mirror! {
-    IpPermission from sdk::IpPermission, key [ip_protocol, from_port, to_port];
+    /** One rule, flat: a row that names a dead group is then dropped whole, and a row has a name of its own in a merge. */
+    Rule from sdk::SecurityGroupRule, key [ip_protocol, from_port, to_port, cidr_ipv4, cidr_ipv6, prefix_list_id, peer_group_id];
     keep {
         ip_protocol @ "ipProtocol": Option<String>,
         from_port @ "fromPort": Option<i32>,
         to_port @ "toPort": Option<i32>,
-        user_id_group_pairs @ "groups": Set<UserIdGroupPair>,
-        ip_ranges @ "ipRanges": Set<IpRange>,
-        ipv6_ranges @ "ipv6Ranges": Set<Ipv6Range>,
-        prefix_list_ids @ "prefixListIds": Set<PrefixListId>,
+        cidr_ipv4 @ "cidrIpv4": Option<String>,
+        cidr_ipv6 @ "cidrIpv6": Option<String>,
+        prefix_list_id @ "prefixListId": Option<LateRef<ec2::ManagedPrefixList>>,
+        description @ "description": Option<String>,
+        tags @ "tagSet": Tags,
+    }
+    drop {
+        referenced_group_info @ "referencedGroupInfo": "flat: the members that begin with peer_",
+        security_group_rule_id @ "securityGroupRuleId": "assigned by AWS at each authorisation; an alias",
+        group_id @ "groupId": "the resource itself",
+        group_owner_id @ "groupOwnerId": "the account; part of the key",
+        is_egress @ "isEgress": "`ingress` and `egress` are apart",
+        security_group_rule_arn @ "securityGroupRuleArn": "derived from the id",
     }
     also {
-        tags: Tags, // DescribeSecurityGroupRules
+        peer_group_id: Option<LateRef<ec2::SecurityGroup>>,
+        peer_account: Option<String>, // only another one than the group's own
+        peer_vpc_id: Option<LateRef<ec2::Vpc>>, // only of a peering
+        peering_connection_id: Option<LateRef<ec2::VpcPeeringConnection>>
     }
 }
 
 mirror! {
-    UserIdGroupPair from sdk::UserIdGroupPair, key [group_id];
+    Peer from sdk::ReferencedSecurityGroup;
     keep {
-        description @ "description": Option<String>,
-        user_id @ "userId": Option<String>,
         group_id @ "groupId": Option<LateRef<ec2::SecurityGroup>>,
+        user_id @ "userId": Option<String>,
         vpc_id @ "vpcId": Option<LateRef<ec2::Vpc>>,
         vpc_peering_connection_id @ "vpcPeeringConnectionId": Option<LateRef<ec2::VpcPeeringConnection>>,
     }
     drop {
-        group_name @ "groupName": "the form of EC2-Classic; the id is enough",
         peering_status @ "peeringStatus": "runtime state",
-    }
-}
-
-mirror! {
-    IpRange from sdk::IpRange, key [cidr_ip];
-    keep {
-        description @ "description": Option<String>,
-        cidr_ip @ "cidrIp": Option<String>,
-    }
-}
-
-mirror! {
-    Ipv6Range from sdk::Ipv6Range, key [cidr_ipv6];
-    keep {
-        description @ "description": Option<String>,
-        cidr_ipv6 @ "cidrIpv6": Option<String>,
-    }
-}
-
-mirror! {
-    PrefixListId from sdk::PrefixListId, key [prefix_list_id];
-    keep {
-        description @ "description": Option<String>,
-        prefix_list_id @ "prefixListId": Option<LateRef<ec2::ManagedPrefixList>>,
-    }
-}
-
-mirror! {
-    /** What a rule has beyond what the group tells of it. */
-    Rule from sdk::SecurityGroupRule;
-    keep {
-        tags @ "tagSet": Tags,
-    }
-    drop {
-        security_group_rule_id @ "securityGroupRuleId": "assigned by AWS at each authorisation; an alias",
-        group_id @ "groupId": "the resource itself",
-        group_owner_id @ "groupOwnerId": "the account; part of the key",
-        is_egress @ "isEgress": "the group tells it",
-        ip_protocol @ "ipProtocol": "the group tells it",
-        from_port @ "fromPort": "the group tells it",
-        to_port @ "toPort": "the group tells it",
-        cidr_ipv4 @ "cidrIpv4": "the group tells it",
-        cidr_ipv6 @ "cidrIpv6": "the group tells it",
-        prefix_list_id @ "prefixListId": "the group tells it",
-        referenced_group_info @ "referencedGroupInfo": "the group tells it",
-        description @ "description": "the group tells it",
-        security_group_rule_arn @ "securityGroupRuleArn": "derived from the id",
     }
 }
 
@@ -138,11 +109,9 @@ input! {
 }
 
 input! {
-    Spec => authorize_security_group_ingress(AuthorizeSecurityGroupIngressInputBuilder);
-    set {
-        set_ip_permissions: ip_permissions,
-    }
+    Rule => authorize_security_group_ingress(AuthorizeSecurityGroupIngressInputBuilder);
     leave {
+        ip_permissions: "all rules of a call together: packed()",
         cidr_ip: "ip_permissions says it",
         from_port: "ip_permissions says it",
         group_id: "the resource at hand",
@@ -157,11 +126,9 @@ input! {
 }
 
 input! {
-    Spec => authorize_security_group_egress(AuthorizeSecurityGroupEgressInputBuilder);
-    set {
-        set_ip_permissions: ip_permissions_egress,
-    }
+    Rule => authorize_security_group_egress(AuthorizeSecurityGroupEgressInputBuilder);
     leave {
+        ip_permissions: "all rules of a call together: packed()",
         tag_specifications: "gives every rule of the call the same tags: retag() gives each its own",
         dry_run: "the engine's",
         group_id: "the resource at hand",
@@ -175,11 +142,9 @@ input! {
 }
 
 input! {
-    Spec => update_security_group_rule_descriptions_ingress(UpdateSecurityGroupRuleDescriptionsIngressInputBuilder);
-    set {
-        set_ip_permissions: ip_permissions,
-    }
+    Rule => update_security_group_rule_descriptions_ingress(UpdateSecurityGroupRuleDescriptionsIngressInputBuilder);
     leave {
+        ip_permissions: "all rules of a call together: packed()",
         dry_run: "the engine's",
         group_id: "the resource at hand",
         security_group_rule_descriptions: "ip_permissions says it",
@@ -188,11 +153,9 @@ input! {
 }
 
 input! {
-    Spec => update_security_group_rule_descriptions_egress(UpdateSecurityGroupRuleDescriptionsEgressInputBuilder);
-    set {
-        set_ip_permissions: ip_permissions_egress,
-    }
+    Rule => update_security_group_rule_descriptions_egress(UpdateSecurityGroupRuleDescriptionsEgressInputBuilder);
     leave {
+        ip_permissions: "all rules of a call together: packed()",
         dry_run: "the engine's",
         group_id: "the resource at hand",
         security_group_rule_descriptions: "ip_permissions says it",
@@ -201,43 +164,45 @@ input! {
 }
 
 input! {
-    IpPermission => sdk::IpPermission;
+    Rule => sdk::IpPermission;
     set {
         set_ip_protocol: ip_protocol,
         set_from_port: from_port,
         set_to_port: to_port,
-        set_user_id_group_pairs: user_id_group_pairs,
-        set_ip_ranges: ip_ranges,
-        set_ipv6_ranges: ipv6_ranges,
-        set_prefix_list_ids: prefix_list_ids,
+    }
+    leave {
+        user_id_group_pairs: "of all rules of these ports: packed()",
+        ip_ranges: "of all rules of these ports: packed()",
+        ipv6_ranges: "of all rules of these ports: packed()",
+        prefix_list_ids: "of all rules of these ports: packed()",
     }
 }
 
 input! {
-    UserIdGroupPair => sdk::UserIdGroupPair;
+    Rule => sdk::UserIdGroupPair;
     set {
         set_description: description,
-        set_user_id: user_id,
-        set_group_id: group_id,
+        set_user_id: peer_account,
+        set_group_id: peer_group_id,
     }
     leave {
         vpc_id: "the group says it; kept so that the peer's VPC comes first",
         vpc_peering_connection_id: "AWS finds it; kept so that the peering comes first",
-        group_name: "dropped: the id is enough",
-        peering_status: "dropped: runtime state",
+        group_name: "the form of EC2-Classic; the id is enough",
+        peering_status: "runtime state",
     }
 }
 
 input! {
-    IpRange => sdk::IpRange;
+    Rule => sdk::IpRange;
     set {
         set_description: description,
-        set_cidr_ip: cidr_ip,
+        set_cidr_ip: cidr_ipv4,
     }
 }
 
 input! {
-    Ipv6Range => sdk::Ipv6Range;
+    Rule => sdk::Ipv6Range;
     set {
         set_description: description,
         set_cidr_ipv6: cidr_ipv6,
@@ -245,7 +210,7 @@ input! {
 }
 
 input! {
-    PrefixListId => sdk::PrefixListId;
+    Rule => sdk::PrefixListId;
     set {
         set_description: description,
         set_prefix_list_id: prefix_list_id,
@@ -260,102 +225,70 @@ pub struct SecurityGroup;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct RuleKey {
     protocol: String,
-    from: i32,
-    to: i32,
+    ports: (Option<i32>, Option<i32>),
     source: String,
 }
-impl RuleKey {
-    /// A rule that has no ports is told without them in one answer and with -1 in another.
-    fn new(protocol: Option<&String>, from: Option<i32>, to: Option<i32>, source: String) -> Self {
-        let protocol = protocol.cloned().unwrap_or_default();
-        let (from, to) = if protocol == "-1" { (-1, -1) } else { (from.unwrap_or(-1), to.unwrap_or(-1)) };
-        Self { protocol, from, to, source }
-    }
-    fn of(rule: &sdk::SecurityGroupRule) -> Option<Self> {
-        let group = rule.referenced_group_info.as_ref().and_then(|g| g.group_id.as_ref());
-        let source = rule.cidr_ipv4.as_ref().or(rule.cidr_ipv6.as_ref()).or(rule.prefix_list_id.as_ref()).or(group)?;
-        Some(Self::new(rule.ip_protocol.as_ref(), rule.from_port, rule.to_port, source.clone()))
-    }
-}
 
-impl IpPermission {
-    /// A row has one source.
+impl Rule {
+    /// `own` is the account, which AWS names for a group of the account's own too.
+    fn seen(sdk: &sdk::SecurityGroupRule, own: &str) -> Self {
+        let mut rule = Self::from_sdk(sdk);
+        if rule.ip_protocol.as_deref() == Some("-1") {
+            // All protocols have no ports; -1 says so here, and nothing at all elsewhere.
+            (rule.from_port, rule.to_port) = (None, None);
+        }
+        rule.description = rule.description.filter(|d| !d.is_empty());
+        if let Some(peer) = sdk.referenced_group_info.as_ref().map(Peer::from_sdk) {
+            rule.peer_group_id = peer.group_id;
+            rule.peer_account = peer.user_id.filter(|u| !u.is_empty() && u != own);
+            rule.peering_connection_id = peer.vpc_peering_connection_id.filter(|p| !p.0.is_empty());
+            // H5: only across a peering does the VPC say anything.
+            rule.peer_vpc_id = peer.vpc_id.filter(|v| !v.0.is_empty() && rule.peering_connection_id.is_some());
+        }
+        rule
+    }
+    fn source(&self) -> &str {
+        let group = self.peer_group_id.as_ref().map(|g| g.0.as_str());
+        let list = self.prefix_list_id.as_ref().map(|l| l.0.as_str());
+        group.or(list).or(self.cidr_ipv4.as_deref()).or(self.cidr_ipv6.as_deref()).unwrap_or_default()
+    }
     fn key(&self) -> RuleKey {
-        let group = self.user_id_group_pairs.first().and_then(|p| p.group_id.as_ref()).map(|g| &g.0);
-        let list = self.prefix_list_ids.first().and_then(|p| p.prefix_list_id.as_ref()).map(|l| &l.0);
-        let v4 = self.ip_ranges.first().and_then(|r| r.cidr_ip.as_ref());
-        let v6 = self.ipv6_ranges.first().and_then(|r| r.cidr_ipv6.as_ref());
-        let source = group.or(list).or(v4).or(v6).cloned().unwrap_or_default();
-        RuleKey::new(self.ip_protocol.as_ref(), self.from_port, self.to_port, source)
+        RuleKey { source: self.source().to_owned(), ..self.ports() }
     }
-    fn description(&self) -> Option<&String> {
-        let group = self.user_id_group_pairs.first().and_then(|p| p.description.as_ref());
-        let list = self.prefix_list_ids.first().and_then(|p| p.description.as_ref());
-        let v4 = self.ip_ranges.first().and_then(|r| r.description.as_ref());
-        group.or(list).or(v4).or(self.ipv6_ranges.first().and_then(|r| r.description.as_ref()))
-    }
-    fn bare(&self) -> Self {
-        Self {
-            user_id_group_pairs: Set::default(),
-            ip_ranges: Set::default(),
-            ipv6_ranges: Set::default(),
-            prefix_list_ids: Set::default(),
-            tags: Tags::default(),
-            ..self.clone()
+    fn ports(&self) -> RuleKey {
+        RuleKey {
+            protocol: self.ip_protocol.clone().unwrap_or_default(),
+            ports: (self.from_port, self.to_port),
+            source: String::new(),
         }
     }
 }
 
-/// One row a source, however the answer had put them together. `own` is the account, which pairs of its own groups name
-/// in some answers and not in others.
-fn rows(merged: Option<&Vec<sdk::IpPermission>>, own: &str) -> Vec<IpPermission> {
+/// The rules in the fewest permissions: those of one protocol and one range of ports go together.
+fn packed(rules: &[&Rule], with_descriptions: bool) -> Result<Vec<sdk::IpPermission>, BuildError> {
+    let mut groups: BTreeMap<RuleKey, Vec<Rule>> = BTreeMap::new();
+    for rule in rules {
+        let description = rule.description.clone().filter(|_| with_descriptions);
+        groups.entry(rule.ports()).or_default().push(Rule { description, ..(*rule).clone() });
+    }
     let mut out = vec![];
-    for p in merged.into_iter().flatten().map(IpPermission::from_sdk) {
-        let bare = p.bare();
-        let pairs = p.user_id_group_pairs.iter().cloned().map(|mut pair| {
-            pair.user_id = pair.user_id.filter(|u| u != own);
-            // H5: only of a peer's group do they say anything.
-            if pair.user_id.is_none() && pair.vpc_peering_connection_id.is_none() {
-                pair.vpc_id = None;
+    for rules in groups.into_values() {
+        let Some(first) = rules.first() else { continue };
+        let Some(mut all): Option<sdk::IpPermission> = first.give()? else { continue };
+        for rule in &rules {
+            if rule.peer_group_id.is_some() {
+                all.user_id_group_pairs.get_or_insert_default().extend(rule.give()?);
+            } else if rule.prefix_list_id.is_some() {
+                all.prefix_list_ids.get_or_insert_default().extend(rule.give()?);
+            } else if rule.cidr_ipv6.is_some() {
+                all.ipv6_ranges.get_or_insert_default().extend(rule.give()?);
+            } else {
+                all.ip_ranges.get_or_insert_default().extend(rule.give()?);
             }
-            pair
-        });
-        out.extend(pairs.map(|s| IpPermission { user_id_group_pairs: vec![s].into(), ..bare.clone() }));
-        let one = p.ip_ranges.iter().cloned();
-        out.extend(one.map(|s| IpPermission { ip_ranges: vec![s].into(), ..bare.clone() }));
-        let one = p.ipv6_ranges.iter().cloned();
-        out.extend(one.map(|s| IpPermission { ipv6_ranges: vec![s].into(), ..bare.clone() }));
-        let one = p.prefix_list_ids.iter().cloned();
-        out.extend(one.map(|s| IpPermission { prefix_list_ids: vec![s].into(), ..bare.clone() }));
+        }
+        out.push(all);
     }
-    out
-}
-
-/// The rows in the fewest permissions: those of one protocol and one range of ports go together.
-fn packed(rows: &[&IpPermission], with_descriptions: bool) -> Vec<IpPermission> {
-    let mut groups: BTreeMap<RuleKey, Vec<&IpPermission>> = BTreeMap::new();
-    for row in rows {
-        groups.entry(RuleKey { source: String::new(), ..row.key() }).or_default().push(row);
-    }
-    groups
-        .into_values()
-        .filter_map(|rows| {
-            let mut all = rows.first()?.bare();
-            let mut pairs: Vec<_> = rows.iter().flat_map(|r| r.user_id_group_pairs.iter().cloned()).collect();
-            let mut v4: Vec<_> = rows.iter().flat_map(|r| r.ip_ranges.iter().cloned()).collect();
-            let mut v6: Vec<_> = rows.iter().flat_map(|r| r.ipv6_ranges.iter().cloned()).collect();
-            let mut lists: Vec<_> = rows.iter().flat_map(|r| r.prefix_list_ids.iter().cloned()).collect();
-            if !with_descriptions {
-                pairs.iter_mut().for_each(|s| s.description = None);
-                v4.iter_mut().for_each(|s| s.description = None);
-                v6.iter_mut().for_each(|s| s.description = None);
-                lists.iter_mut().for_each(|s| s.description = None);
-            }
-            (all.user_id_group_pairs, all.ip_ranges) = (pairs.into(), v4.into());
-            (all.ipv6_ranges, all.prefix_list_ids) = (v6.into(), lists.into());
-            Some(all)
-        })
-        .collect()
+    Ok(out)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -364,10 +297,10 @@ enum Way {
     Out,
 }
 impl Way {
-    fn of(self, spec: &Spec) -> &Set<IpPermission> {
+    fn of(self, spec: &Spec) -> &Set<Rule> {
         match self {
-            Self::In => &spec.ip_permissions,
-            Self::Out => &spec.ip_permissions_egress,
+            Self::In => &spec.ingress,
+            Self::Out => &spec.egress,
         }
     }
     fn revoke(self) -> &'static str {
@@ -393,23 +326,23 @@ impl Way {
 /// What is to be done to the rules of one way, each list one call.
 struct Todo<'a> {
     way: Way,
-    revoke: Vec<&'a IpPermission>,
-    authorize: Vec<&'a IpPermission>,
-    describe: Vec<&'a IpPermission>,
+    revoke: Vec<&'a Rule>,
+    authorize: Vec<&'a Rule>,
+    describe: Vec<&'a Rule>,
     /// Rules whose tags will differ once the rest is done: tags then, and tags to be.
     retag: Vec<(RuleKey, Tags, &'a Tags)>,
 }
 impl<'a> Todo<'a> {
     fn new(way: Way, now: &'a Spec, want: &'a Spec) -> Self {
-        let have: HashMap<RuleKey, &IpPermission> = way.of(now).iter().map(|r| (r.key(), r)).collect();
-        let should: HashMap<RuleKey, &IpPermission> = way.of(want).iter().map(|r| (r.key(), r)).collect();
+        let have: HashMap<RuleKey, &Rule> = way.of(now).iter().map(|r| (r.key(), r)).collect();
+        let should: HashMap<RuleKey, &Rule> = way.of(want).iter().map(|r| (r.key(), r)).collect();
         let mut todo = Self { way, revoke: vec![], authorize: vec![], describe: vec![], retag: vec![] };
         todo.revoke.extend(way.of(now).iter().filter(|r| !should.contains_key(&r.key())));
         for row in way.of(want).iter() {
             let there = have.get(&row.key());
             match there {
                 None => todo.authorize.push(row),
-                Some(there) if there.description() != row.description() => todo.describe.push(row),
+                Some(there) if there.description != row.description => todo.describe.push(row),
                 Some(_) => {}
             }
             let tags = there.map(|r| r.tags.clone()).unwrap_or_default();
@@ -440,9 +373,12 @@ impl<'a> Todo<'a> {
         match revoke(cx, id, self.way, &self.revoke).await {
             // One rule that is gone already keeps all of the call's in place.
             Err(f) if f.class == Class::NotFound => {
-                let Some(live) = rules_of(cx, id).await? else { return Err(f) };
-                let left: Vec<_> =
-                    self.revoke.iter().copied().filter(|r| live.contains(&(self.way, r.key()))).collect();
+                let live = live(cx, id).await?;
+                let there = |r: &&Rule| live.contains_key(&(self.way, r.key()));
+                let left: Vec<_> = self.revoke.iter().copied().filter(there).collect();
+                if left.len() == self.revoke.len() {
+                    return Err(f);
+                }
                 if left.is_empty() { Ok(()) } else { revoke(cx, id, self.way, &left).await }
             }
             answer => answer,
@@ -457,14 +393,14 @@ impl<'a> Todo<'a> {
             match authorize(cx, id, self.way, &left).await {
                 Ok(()) => break,
                 Err(f) if f.class == Class::Exists => {
-                    let Some(live) = rules_of(cx, id).await? else { return Err(f) };
-                    left.retain(|r| !live.contains(&(self.way, r.key())));
+                    let live = live(cx, id).await?;
+                    left.retain(|r| !live.contains_key(&(self.way, r.key())));
                     if left.len() == before {
                         return Err(f);
                     }
                 }
                 Err(f) if f.class == Class::NotFound => {
-                    left.retain(|r| !f.message.contains(&r.key().source));
+                    left.retain(|r| !f.message.contains(r.source()));
                     if left.len() == before {
                         return Err(f);
                     }
@@ -477,15 +413,15 @@ impl<'a> Todo<'a> {
     }
     async fn describe(&self, cx: &Cx, id: &str) -> Result<(), Failure> {
         let action = self.way.describe();
-        let spec = only_rules(self.way, packed(&self.describe, true));
+        let rules = Some(packed(&self.describe, true).map_err(unbuildable(action))?);
         match self.way {
             Way::In => {
-                let call = spec.update_security_group_rule_descriptions_ingress().map_err(unbuildable(action))?;
-                call.group_id(id).send_with(&cx.ec2).await.map(drop).map_err(failed(action))
+                let call = cx.ec2.update_security_group_rule_descriptions_ingress().group_id(id);
+                call.set_ip_permissions(rules).send().await.map(drop).map_err(failed(action))
             }
             Way::Out => {
-                let call = spec.update_security_group_rule_descriptions_egress().map_err(unbuildable(action))?;
-                call.group_id(id).send_with(&cx.ec2).await.map(drop).map_err(failed(action))
+                let call = cx.ec2.update_security_group_rule_descriptions_egress().group_id(id);
+                call.set_ip_permissions(rules).send().await.map(drop).map_err(failed(action))
             }
         }
     }
@@ -499,21 +435,9 @@ impl<'a> Todo<'a> {
     }
 }
 
-/// A spec that holds rules of one way only, for the inputs that take nothing else.
-fn only_rules(way: Way, rules: Vec<IpPermission>) -> Spec {
-    let (ingress, egress) = if way == Way::In { (rules, vec![]) } else { (vec![], rules) };
-    Spec {
-        ip_permissions: ingress.into(),
-        ip_permissions_egress: egress.into(),
-        tags: Tags::default(),
-        vpc_id: None,
-        group_name: None,
-        description: None,
-    }
-}
-async fn revoke(cx: &Cx, id: &str, way: Way, rows: &[&IpPermission]) -> Result<(), Failure> {
+async fn revoke(cx: &Cx, id: &str, way: Way, rules: &[&Rule]) -> Result<(), Failure> {
     let action = way.revoke();
-    let rules = Set::from(packed(rows, false)).give().map_err(unbuildable(action))?;
+    let rules = Some(packed(rules, false).map_err(unbuildable(action))?);
     match way {
         Way::In => {
             let call = cx.ec2.revoke_security_group_ingress().group_id(id).set_ip_permissions(rules);
@@ -525,17 +449,17 @@ async fn revoke(cx: &Cx, id: &str, way: Way, rows: &[&IpPermission]) -> Result<(
         }
     }
 }
-async fn authorize(cx: &Cx, id: &str, way: Way, rows: &[&IpPermission]) -> Result<(), Failure> {
+async fn authorize(cx: &Cx, id: &str, way: Way, rules: &[&Rule]) -> Result<(), Failure> {
     let action = way.authorize();
-    let spec = only_rules(way, packed(rows, true));
+    let rules = Some(packed(rules, true).map_err(unbuildable(action))?);
     match way {
         Way::In => {
-            let call = spec.authorize_security_group_ingress().map_err(unbuildable(action))?;
-            call.group_id(id).send_with(&cx.ec2).await.map(drop).map_err(failed(action))
+            let call = cx.ec2.authorize_security_group_ingress().group_id(id).set_ip_permissions(rules);
+            call.send().await.map(drop).map_err(failed(action))
         }
         Way::Out => {
-            let call = spec.authorize_security_group_egress().map_err(unbuildable(action))?;
-            call.group_id(id).send_with(&cx.ec2).await.map(drop).map_err(failed(action))
+            let call = cx.ec2.authorize_security_group_egress().group_id(id).set_ip_permissions(rules);
+            call.send().await.map(drop).map_err(failed(action))
         }
     }
 }
@@ -550,6 +474,9 @@ async fn rules(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::Se
     let call = cx.ec2.describe_security_group_rules().set_filters(filters).into_paginator().page_size(super::PAGE_ROWS);
     call.items().send().try_collect().await.map_err(failed("ec2:DescribeSecurityGroupRules"))
 }
+async fn rules_of(cx: &Cx, id: &str) -> Result<Vec<sdk::SecurityGroupRule>, Failure> {
+    Ok(found(rules(cx, Some(vec![filter("group-id", [id])])).await)?.unwrap_or_default())
+}
 async fn group(cx: &Cx, id: &str) -> Result<Option<sdk::SecurityGroup>, Failure> {
     let answer = cx.ec2.describe_security_groups().group_ids(id).send().await;
     let here = found(answer.map_err(failed("ec2:DescribeSecurityGroups")))?.and_then(|a| a.security_groups);
@@ -560,76 +487,68 @@ fn way_of(rule: &sdk::SecurityGroupRule) -> Way {
 }
 
 fn seen(cx: &Cx, group: &sdk::SecurityGroup, rules: &[sdk::SecurityGroupRule]) -> Option<Seen<Spec>> {
-    let of_key: HashMap<(Way, RuleKey), &sdk::SecurityGroupRule> =
-        rules.iter().filter_map(|r| Some(((way_of(r), RuleKey::of(r)?), r))).collect();
-    let tagged = |way: Way, merged: Option<&Vec<sdk::IpPermission>>| -> Set<IpPermission> {
-        let mut out = rows(merged, cx.scope.account.as_str());
-        for row in &mut out {
-            let rule = of_key.get(&(way, row.key()));
-            row.tags = rule.map(|r| Rule::from_sdk(*r).tags).unwrap_or_default();
-        }
-        out.into()
-    };
+    let own = cx.scope.account.as_str();
+    let of = |way| rules.iter().filter(|r| way_of(r) == way).map(|r| Rule::seen(r, own)).collect::<Vec<_>>().into();
     let mut spec = Spec::from_sdk(group);
-    spec.ip_permissions = tagged(Way::In, group.ip_permissions.as_ref());
-    spec.ip_permissions_egress = tagged(Way::Out, group.ip_permissions_egress.as_ref());
+    (spec.ingress, spec.egress) = (of(Way::In), of(Way::Out));
     let aliases = rules.iter().filter_map(|r| r.security_group_rule_id.clone()).map(Alias).collect();
     Some(Seen { id: group.group_id.clone()?, spec, aliases })
 }
 
-/// The rules that a group has at this moment, if it is there.
-async fn rules_of(cx: &Cx, id: &str) -> Result<Option<Vec<(Way, RuleKey)>>, Failure> {
-    let Some(group) = group(cx, id).await? else { return Ok(None) };
+/// The rules that a group has at this moment, with their ids.
+async fn live(cx: &Cx, id: &str) -> Result<HashMap<(Way, RuleKey), String>, Failure> {
     let own = cx.scope.account.as_str();
-    let ingress = rows(group.ip_permissions.as_ref(), own).into_iter().map(|r| (Way::In, r.key()));
-    let egress = rows(group.ip_permissions_egress.as_ref(), own).into_iter().map(|r| (Way::Out, r.key()));
-    Ok(Some(ingress.chain(egress).collect()))
+    let rules = rules_of(cx, id).await?.into_iter();
+    Ok(rules.map(|r| ((way_of(&r), Rule::seen(&r, own).key()), r.security_group_rule_id.unwrap_or_default())).collect())
 }
 
-/// The tags of rules, which have ids of their own, new at each authorisation: looked up once all rules are there.
+/// The tags of rules, which have ids of their own, new at each authorisation: looked up once all rules are there. Rules
+/// that change their tags alike share a call.
 async fn retag(cx: &Cx, id: &str, todos: &[Todo<'_>]) -> Result<(), Failure> {
-    if todos.iter().all(|t| t.retag.is_empty()) {
+    let changes = retags(todos);
+    if changes.is_empty() {
         return Ok(());
     }
-    let live: HashMap<(Way, RuleKey), String> = rules(cx, Some(vec![filter("group-id", [id])]))
-        .await?
-        .into_iter()
-        .filter_map(|r| Some(((way_of(&r), RuleKey::of(&r)?), r.security_group_rule_id?)))
-        .collect();
-    let mut calls: Vec<BoxFuture<'_, Result<(), Failure>>> = vec![];
+    let live = live(cx, id).await?;
+    let calls = changes.into_iter().map(|(now, want, rules)| {
+        // One that is not there has failed to be authorised, or somebody took it out: the read-back tells.
+        let ids: Vec<String> = rules.into_iter().filter_map(|r| live.get(&r).cloned()).collect();
+        let call: BoxFuture<'_, Result<(), Failure>> =
+            Box::pin(async move { converge_tags_of_all(cx, &ids, &now, &want).await.map_err(about("tags of rules")) });
+        call
+    });
+    all(calls.collect()).await
+}
+type Retag = (Tags, Tags, Vec<(Way, RuleKey)>);
+fn retags(todos: &[Todo<'_>]) -> Vec<Retag> {
+    let mut out: Vec<Retag> = vec![];
     for todo in todos {
-        for (key, now, want) in &todo.retag {
-            // A rule that is not there has failed to be authorised, or somebody took it out: the read-back tells.
-            let Some(rule) = live.get(&(todo.way, key.clone())) else { continue };
-            calls.push(Box::pin(async move { converge_tags(cx, rule, now, want).await.map_err(about(rule)) }));
+        for (rule, now, want) in &todo.retag {
+            let rule = (todo.way, rule.clone());
+            match out.iter_mut().find(|(n, w, _)| n == now && w == *want) {
+                Some((_, _, rules)) => rules.push(rule),
+                None => out.push((now.clone(), (*want).clone(), vec![rule])),
+            }
         }
     }
-    all(calls).await
+    out
 }
 
 impl Kind for SecurityGroup {
     type Name = ec2::SecurityGroup;
     type Spec = Spec;
-    const TABLES: &'static [&'static Coverage] = &[
-        &Spec::COVERAGE,
-        &IpPermission::COVERAGE,
-        &UserIdGroupPair::COVERAGE,
-        &IpRange::COVERAGE,
-        &Ipv6Range::COVERAGE,
-        &PrefixListId::COVERAGE,
-        &Rule::COVERAGE,
-    ];
+    const TABLES: &'static [&'static Coverage] = &[&Spec::COVERAGE, &Rule::COVERAGE, &Peer::COVERAGE];
     const INPUTS: &'static [&'static Inputs] = &[
         &<Spec as Input<CreateSecurityGroupInputBuilder>>::TABLE,
-        &<Spec as Input<AuthorizeSecurityGroupIngressInputBuilder>>::TABLE,
-        &<Spec as Input<AuthorizeSecurityGroupEgressInputBuilder>>::TABLE,
-        &<Spec as Input<UpdateSecurityGroupRuleDescriptionsIngressInputBuilder>>::TABLE,
-        &<Spec as Input<UpdateSecurityGroupRuleDescriptionsEgressInputBuilder>>::TABLE,
-        &<IpPermission as Input<sdk::IpPermission>>::TABLE,
-        &<UserIdGroupPair as Input<sdk::UserIdGroupPair>>::TABLE,
-        &<IpRange as Input<sdk::IpRange>>::TABLE,
-        &<Ipv6Range as Input<sdk::Ipv6Range>>::TABLE,
-        &<PrefixListId as Input<sdk::PrefixListId>>::TABLE,
+        &<Rule as Input<AuthorizeSecurityGroupIngressInputBuilder>>::TABLE,
+        &<Rule as Input<AuthorizeSecurityGroupEgressInputBuilder>>::TABLE,
+        &<Rule as Input<UpdateSecurityGroupRuleDescriptionsIngressInputBuilder>>::TABLE,
+        &<Rule as Input<UpdateSecurityGroupRuleDescriptionsEgressInputBuilder>>::TABLE,
+        &<Rule as Input<sdk::IpPermission>>::TABLE,
+        &<Rule as Input<sdk::UserIdGroupPair>>::TABLE,
+        &<Rule as Input<sdk::IpRange>>::TABLE,
+        &<Rule as Input<sdk::Ipv6Range>>::TABLE,
+        &<Rule as Input<sdk::PrefixListId>>::TABLE,
     ];
     const OBSERVE: &'static [&'static str] = &["ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroupRules"];
     const RESTORE: &'static [&'static str] = &[
@@ -651,10 +570,20 @@ impl Kind for SecurityGroup {
     ];
     const PHASE: Phase = Phase::Network;
     const IMMUTABLE: &'static [&'static str] = &["vpc_id", "group_name", "description"];
+    const LINK_AFTER: &'static [&'static str] = &["ec2:vpc-peering-connection"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
-        let filters = only("group-id", which);
-        let (groups, rules) = try_join(groups(cx, filters.clone()), rules(cx, filters)).await?;
+        let (groups, rules) = match which {
+            Which::All => try_join(groups(cx, None), rules(cx, None)).await?,
+            Which::Ids(_) => {
+                // A group that is gone could fail the call for rules, whose filter is checked against groups.
+                let groups = groups(cx, only("group-id", which)).await?;
+                let ids: Vec<&str> = groups.iter().filter_map(|g| g.group_id.as_deref()).collect();
+                let rules =
+                    if ids.is_empty() { vec![] } else { rules(cx, Some(vec![filter("group-id", ids)])).await? };
+                (groups, rules)
+            }
+        };
         let mut of_group: HashMap<String, Vec<sdk::SecurityGroupRule>> = HashMap::new();
         for rule in rules {
             of_group.entry(rule.group_id.clone().unwrap_or_default()).or_default().push(rule);
@@ -664,8 +593,8 @@ impl Kind for SecurityGroup {
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        let (groups, rules) = try_join(group(cx, id), rules(cx, Some(vec![filter("group-id", [id])]))).await?;
-        Ok(groups.and_then(|g| seen(cx, &g, &rules)))
+        let (group, rules) = try_join(group(cx, id), rules_of(cx, id)).await?;
+        Ok(group.and_then(|g| seen(cx, &g, &rules)))
     }
 
     async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
@@ -708,7 +637,219 @@ impl Kind for SecurityGroup {
         let todos = [Todo::new(Way::In, now, want), Todo::new(Way::Out, now, want)];
         let tags = tag_calls(&now.tags, &want.tags).into_iter();
         let rules = todos.iter().flat_map(Todo::actions);
-        let retag = todos.iter().flat_map(|t| &t.retag).flat_map(|(_, now, want)| tag_calls(now, want));
+        let retag = retags(&todos).into_iter().flat_map(|(now, want, _)| tag_calls(&now, &want));
         tags.chain(rules).chain(retag).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::shapes::{foretold, sent, spec},
+        *,
+    };
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+
+    fn group(ingress: Value, egress: Value) -> Value {
+        json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "group_name": "web", "description": "d", "ingress": ingress, "egress": egress})
+    }
+    fn tcp(port: i32, cidr: &str) -> Value {
+        json!({"ip_protocol": "tcp", "from_port": port, "to_port": port, "cidr_ipv4": cidr})
+    }
+    fn from_group(port: i32, id: &str) -> Value {
+        json!({"ip_protocol": "tcp", "from_port": port, "to_port": port, "peer_group_id": {"$late": "ec2:security-group", "id": id}})
+    }
+    fn with(mut row: Value, member: &str, v: Value) -> Value {
+        row[member] = v;
+        row
+    }
+    fn all_out() -> Value {
+        json!({"ip_protocol": "-1", "cidr_ipv4": "0.0.0.0/0"})
+    }
+    /// A row of DescribeSecurityGroupRules.
+    fn rule(id: &str, egress: bool, port: i32, source: &str) -> String {
+        format!(
+            "<item><securityGroupRuleId>{id}</securityGroupRuleId><groupId>sg-1</groupId><isEgress>{egress}</isEgress><ipProtocol>tcp</ipProtocol><fromPort>{port}</fromPort><toPort>{port}</toPort>{source}</item>"
+        )
+    }
+    fn rules(rows: &[String]) -> Answer {
+        Answer::Ok(format!("<securityGroupRuleSet>{}</securityGroupRuleSet>", rows.concat()))
+    }
+
+    #[tokio::test]
+    async fn h4_what_aws_put_in_goes_before_the_rules_come() {
+        let canned = Canned::new(|_| "".into());
+        let now = group(json!([from_group(0, "sg-1")]), json!([all_out(), {"ip_protocol": "-1", "cidr_ipv6": "::/0"}]));
+        let want = group(
+            json!([
+                tcp(443, "10.0.0.0/8"),
+                with(tcp(443, "10.1.0.0/16"), "description", json!("office")),
+                from_group(443, "sg-2")
+            ]),
+            json!([tcp(5432, "10.0.0.0/8")]),
+        );
+        assert_eq!(
+            foretold::<SecurityGroup>(&canned, "sg-1", &now, &want).await,
+            [
+                "RevokeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=0 IpPermissions.1.Groups.1.GroupId=sg-1 IpPermissions.1.IpProtocol=tcp IpPermissions.1.ToPort=0",
+                // One call a way, however many rules.
+                "AuthorizeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.Groups.1.GroupId=sg-2 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8 IpPermissions.1.IpRanges.2.CidrIp=10.1.0.0/16 IpPermissions.1.IpRanges.2.Description=office IpPermissions.1.ToPort=443",
+                "RevokeSecurityGroupEgress GroupId=sg-1 IpPermissions.1.IpProtocol=-1 IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0 IpPermissions.1.Ipv6Ranges.1.CidrIpv6=::/0",
+                "AuthorizeSecurityGroupEgress GroupId=sg-1 IpPermissions.1.FromPort=5432 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0/8 IpPermissions.1.ToPort=5432",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn only_the_range_that_differs_is_sent_and_a_description_alone_is_rewritten() {
+        let canned = Canned::new(|_| "".into());
+        let both = |a: Value, b: Value| group(json!([a, b]), json!([all_out()]));
+        let described = |text: &str| with(tcp(443, "10.1.0.0/16"), "description", json!(text));
+        let (now, want) =
+            (both(tcp(443, "10.9.0.0/16"), described("old")), both(tcp(443, "10.2.0.0/16"), described("new")));
+        assert_eq!(
+            foretold::<SecurityGroup>(&canned, "sg-1", &now, &want).await,
+            [
+                "RevokeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.9.0.0/16 IpPermissions.1.ToPort=443",
+                "AuthorizeSecurityGroupIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.2.0.0/16 IpPermissions.1.ToPort=443",
+                "UpdateSecurityGroupRuleDescriptionsIngress GroupId=sg-1 IpPermissions.1.FromPort=443 IpPermissions.1.IpProtocol=tcp IpPermissions.1.IpRanges.1.CidrIp=10.1.0.0/16 IpPermissions.1.IpRanges.1.Description=new IpPermissions.1.ToPort=443",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h5_a_pair_of_the_own_account_has_no_account_and_a_peers_has() {
+        let peer = |group: &str, user: &str, more: &str| {
+            format!(
+                "<referencedGroupInfo><groupId>{group}</groupId><userId>{user}</userId>{more}</referencedGroupInfo>"
+            )
+        };
+        let rows = [
+            rule("sgr-1", false, 1, &peer("sg-1", "111122223333", "<vpcId>vpc-1</vpcId>")),
+            rule("sgr-2", false, 2, &peer("sg-far", "444455556666", "<vpcId>vpc-far</vpcId><vpcPeeringConnectionId>pcx-1</vpcPeeringConnectionId>")),
+            "<item><securityGroupRuleId>sgr-3</securityGroupRuleId><groupId>sg-1</groupId><isEgress>true</isEgress><ipProtocol>-1</ipProtocol><fromPort>-1</fromPort><toPort>-1</toPort><cidrIpv4>0.0.0.0/0</cidrIpv4><tagSet><item><key>why</key><value>all</value></item></tagSet></item>".to_owned(),
+        ];
+        let canned = Canned::new(move |c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&rows),
+            _ => {
+                "<securityGroupInfo><item><groupId>sg-1</groupId><groupName>web</groupName></item></securityGroupInfo>"
+                    .into()
+            }
+        });
+        let seen = SecurityGroup::read(&canned.cx(), "sg-1").await.unwrap().unwrap();
+        assert_eq!(
+            seen.spec.to_json(),
+            json!({"group_name": "web", "egress": [with(all_out(), "tags", json!({"why": "all"}))], "ingress": [
+                from_group(1, "sg-1"),
+                {"ip_protocol": "tcp", "from_port": 2, "to_port": 2, "peer_account": "444455556666",
+                 "peer_group_id": {"$late": "ec2:security-group", "id": "sg-far"}, "peer_vpc_id": {"$late": "ec2:vpc", "id": "vpc-far"},
+                 "peering_connection_id": {"$late": "ec2:vpc-peering-connection", "id": "pcx-1"}},
+            ]})
+        );
+        assert_eq!(seen.aliases, ["sgr-1", "sgr-2", "sgr-3"].map(|a| Alias(a.into())));
+        let canned = Canned::new(|_| "".into());
+        let want = seen.spec.to_json();
+        let text =
+            sent::<SecurityGroup>(&canned, "sg-1", &json!({"group_name": "web"}), &want).await.unwrap().remove(0);
+        assert!(text.contains("Groups.1.GroupId=sg-far") && text.contains("Groups.1.UserId=444455556666"), "{text}");
+        assert!(!text.contains("111122223333"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn h64_a_duplicate_leaves_the_rest_to_be_sent() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[rule("sgr-1", false, 443, "<cidrIpv4>10.0.0.0/8</cidrIpv4>")]),
+            _ if c.params.values().any(|v| v == "10.0.0.0/8") => Answer::Error(
+                400,
+                "InvalidPermission.Duplicate",
+                "the specified rule \"peer: 10.0.0.0/8\" already exists",
+            ),
+            _ => "".into(),
+        });
+        let now = group(json!([]), json!([]));
+        let alone = group(json!([tcp(443, "10.0.0.0/8")]), json!([]));
+        assert_eq!(sent::<SecurityGroup>(&canned, "sg-1", &now, &alone).await.unwrap().len(), 1);
+        let both = group(json!([tcp(443, "10.0.0.0/8"), tcp(22, "10.2.0.0/16")]), json!([]));
+        let last = sent::<SecurityGroup>(&canned, "sg-1", &now, &both).await.unwrap().pop().unwrap();
+        assert!(last.contains("10.2.0.0/16") && !last.contains("10.0.0.0/8"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_rule_that_is_gone_already_leaves_the_rest_to_be_revoked() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[rule("sgr-1", false, 22, "<cidrIpv4>10.2.0.0/16</cidrIpv4>")]),
+            _ if c.params.values().any(|v| v == "10.0.0.0/8") => Answer::Error(
+                400,
+                "InvalidPermission.NotFound",
+                "The specified rule does not exist in this security group.",
+            ),
+            _ => "".into(),
+        });
+        let now = group(json!([tcp(443, "10.0.0.0/8"), tcp(22, "10.2.0.0/16")]), json!([]));
+        let last =
+            sent::<SecurityGroup>(&canned, "sg-1", &now, &group(json!([]), json!([]))).await.unwrap().pop().unwrap();
+        assert!(last.contains("10.2.0.0/16") && !last.contains("10.0.0.0/8"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn h5_a_rule_that_names_a_dead_group_keeps_none_of_the_others_out() {
+        let canned = Canned::new(|c| match c.params.values().any(|v| v == "sg-dead") {
+            true => Answer::Error(
+                400,
+                "InvalidGroup.NotFound",
+                "You have specified two resources that belong to different networks or 'sg-dead' does not exist",
+            ),
+            false => "".into(),
+        });
+        let want = group(json!([from_group(443, "sg-dead"), tcp(443, "10.0.0.0/8")]), json!([]));
+        let f = sent::<SecurityGroup>(&canned, "sg-1", &group(json!([]), json!([])), &want).await.unwrap_err();
+        assert_eq!(f.code, "InvalidGroup.NotFound");
+        assert!(canned.wrote().pop().unwrap().contains("10.0.0.0/8"));
+    }
+
+    #[tokio::test]
+    async fn tags_of_new_rules_share_a_call() {
+        let canned = Canned::new(|c| match c.action.as_str() {
+            "DescribeSecurityGroupRules" => rules(&[
+                rule("sgr-1", false, 443, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+                rule("sgr-2", false, 22, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+                rule("sgr-3", true, 22, "<cidrIpv4>10.0.0.0/8</cidrIpv4>"),
+            ]),
+            _ => "".into(),
+        });
+        let tagged = |row| with(row, "tags", json!({"team": "net"}));
+        let want = group(json!([tagged(tcp(443, "10.0.0.0/8")), tagged(tcp(22, "10.0.0.0/8"))]), json!([]));
+        let sent = foretold::<SecurityGroup>(&canned, "sg-1", &group(json!([]), json!([])), &want).await;
+        let last = sent.last().unwrap();
+        assert!(last.starts_with("CreateTags") && last.ends_with("Tag.1.Key=team Tag.1.Value=net"), "{last}");
+        assert!(last.contains("=sgr-1 ") && last.contains("=sgr-2 ") && !last.contains("sgr-3"), "{last}");
+    }
+
+    #[tokio::test]
+    async fn h5_it_is_made_bare_and_h3_the_default_one_is_found() {
+        let canned = Canned::new(|c| {
+            match c.action.as_str() {
+            "CreateSecurityGroup" => "<groupId>sg-2</groupId>".into(),
+            _ => "<securityGroupInfo><item><groupId>sg-d</groupId><groupName>default</groupName></item></securityGroupInfo>".into(),
+        }
+        });
+        let want = group(json!([from_group(443, "sg-1")]), json!([]));
+        let step = Step { restore: "r1".into(), number: 3 };
+        SecurityGroup::create(&canned.cx(), &spec::<SecurityGroup>(&want), &step).await.unwrap();
+        assert_eq!(
+            canned.wrote(),
+            [
+                "CreateSecurityGroup GroupDescription=d GroupName=web TagSpecification.1.ResourceType=security-group TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r1/3 VpcId=vpc-1"
+            ]
+        );
+        let default = with(want, "group_name", json!("default"));
+        let default = spec::<SecurityGroup>(&default);
+        assert!(SecurityGroup::is_implicit(&default));
+        assert_eq!(SecurityGroup::implicit(&canned.cx(), &default).await.unwrap().as_deref(), Some("sg-d"));
+        assert_eq!(SecurityGroup::natural_key(&default).as_deref(), Some("vpc-1|default"));
     }
 }

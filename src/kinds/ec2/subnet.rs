@@ -146,12 +146,14 @@ input! {
     }
 }
 
+/// A subnet of a VPC.
 pub struct Subnet;
 
+/// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
 fn alive(b: &sdk::SubnetIpv6CidrBlockAssociation) -> bool {
-    use sdk::SubnetCidrBlockStateCode::{Associated, Associating};
+    use sdk::SubnetCidrBlockStateCode::{Disassociated, Disassociating, Failed, Failing};
     let state = b.ipv6_cidr_block_state.as_ref().and_then(|s| s.state.as_ref());
-    state.is_none_or(|s| matches!(s, Associated | Associating))
+    !matches!(state, Some(Disassociated | Disassociating | Failed | Failing))
 }
 fn seen(mut subnet: sdk::Subnet) -> Option<Seen<Spec>> {
     let blocks = subnet.ipv6_cidr_block_association_set.iter().flatten();
@@ -278,9 +280,7 @@ impl Subnet {
             .vpcs()
             .iter()
             .flat_map(|v| v.ipv6_cidr_block_association_set())
-            .filter(|b| {
-                b.ipv6_cidr_block_state().and_then(|s| s.state()) != Some(&sdk::VpcCidrBlockStateCode::Disassociated)
-            })
+            .filter(|b| super::vpc::alive(&b.ipv6_cidr_block_state))
             .filter_map(|b| b.ipv6_cidr_block.clone())
             .collect();
         theirs.sort_unstable();
@@ -292,12 +292,14 @@ impl Subnet {
     }
     /// The default subnet of a zone, if there is one.
     async fn default(cx: &Cx, spec: &Spec) -> Result<Option<String>, Failure> {
+        let of_vpc = spec.vpc_id.as_ref().map(|v| filter("vpc-id", [&v.0]));
         let zone = match (&spec.availability_zone_id, &spec.availability_zone) {
             (Some(id), _) => filter("availability-zone-id", [id]),
             (None, Some(name)) => filter("availability-zone", [name]),
             (None, None) => return Ok(None),
         };
-        let there = Self::describe(cx, Some(vec![filter("default-for-az", ["true"]), zone])).await?;
+        let filters = [filter("default-for-az", ["true"]), zone].into_iter().chain(of_vpc);
+        let there = Self::describe(cx, Some(filters.collect())).await?;
         Ok(there.into_iter().find_map(|s| s.subnet_id))
     }
     /// CreateDefaultSubnet takes neither a token nor tags, and CreateDefaultVpc has made one a zone (H2, H64): look first.
@@ -399,7 +401,8 @@ impl Kind for Subnet {
         for row in join {
             let action = "ec2:AssociateSubnetCidrBlock";
             let input = row.associate_subnet_cidr_block().map_err(unbuildable(action))?;
-            input.subnet_id(id).send_with(&cx.ec2).await.map_err(failed(action))?;
+            // A second attempt after a lost answer would be a conflict with the first: one attempt, then the engine reads.
+            input.subnet_id(id).send_with(&cx.ec2_once).await.map_err(failed(action))?;
         }
         for input in on {
             modify(input).await?;
@@ -449,5 +452,178 @@ impl Kind for Subnet {
         calls.extend(on.iter().map(|_| "ec2:ModifySubnetAttribute"));
         calls.extend(super::tag_calls(&now.tags, &want.tags));
         calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::canned::{Answer, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+
+    fn step() -> Step {
+        Step { restore: "r-1".into(), number: 7 }
+    }
+    fn spec(v: Value) -> Spec {
+        Spec::from_json(&v).unwrap()
+    }
+    fn aws() -> Canned {
+        Canned::new(|call| {
+            match call.action.as_str() {
+            "CreateSubnet" => "<subnet><subnetId>subnet-9</subnetId></subnet>".into(),
+            "CreateDefaultSubnet" => "<subnet><subnetId>subnet-8</subnetId></subnet>".into(),
+            "DescribeSubnets" if call.get("SubnetId.1") == "subnet-1" => "<subnetSet><item><subnetId>subnet-1</subnetId><state>available</state><ipv6CidrBlockAssociationSet><item><associationId>s-1</associationId><ipv6CidrBlock>2600:1f18:2:a07::/64</ipv6CidrBlock><ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet></item></subnetSet>".into(),
+            "DescribeSubnets" => "<subnetSet/>".into(),
+            "DescribeVpcs" => "<vpcSet><item><vpcId>vpc-1</vpcId><ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2600:1f18:2:a00::/56</ipv6CidrBlock><ipv6CidrBlockState><state>associated</state></ipv6CidrBlockState></item></ipv6CidrBlockAssociationSet></item></vpcSet>".into(),
+            _ => "<return>true</return>".into(),
+        }
+        })
+    }
+
+    #[test]
+    fn h1_a_block_moves_to_the_same_place_of_the_new_prefix() {
+        let vpc = ["2600:1f18:2:a00::/56".to_owned(), "2600:1f18:3:b00::/56".to_owned()];
+        for (wanted, placed) in [
+            ("2600:1f18:1:507::/64", "2600:1f18:2:a07::/64"), // of the VPC that is gone
+            ("2600:1f18:3:b01::/64", "2600:1f18:3:b01::/64"), // there: the subnet's VPC survived
+            ("2600:1f18:1:500::/44", "2600:1f18:1:500::/44"), // larger than any: for AWS to refuse
+            ("no block", "no block"),
+        ] {
+            assert_eq!(within(wanted, &vpc), placed);
+        }
+        assert_eq!(within("2600:1f18:1:507::/64", &[]), "2600:1f18:1:507::/64");
+        assert_eq!(within("::1/128", &["::/0".into()]), "::1/128");
+    }
+
+    #[tokio::test]
+    async fn h10_create_names_the_zone_by_its_id_alone() {
+        let aws = aws();
+        let want = json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "cidr_block": "10.0.1.0/24", "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az3", "map_public_ip_on_launch": true});
+        assert_eq!(Subnet::create(&aws.cx(), &spec(want.clone()), &step()).await.unwrap(), "subnet-9");
+        let tag = "TagSpecification.1.ResourceType=subnet TagSpecification.1.Tag.1.Key=rollbackd:step TagSpecification.1.Tag.1.Value=r-1/7";
+        assert_eq!(
+            aws.wrote(),
+            [format!("CreateSubnet AvailabilityZoneId=euw1-az3 CidrBlock=10.0.1.0/24 {tag} VpcId=vpc-1")]
+        );
+        let mut by_name = want.clone();
+        by_name.as_object_mut().unwrap().remove("availability_zone_id");
+        by_name["ipv6_cidr_block_association_set"] = json!([{"ipv6_cidr_block": "2600:1f18:1:507::/64"}]);
+        Subnet::create(&aws.cx(), &spec(by_name), &step()).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [format!(
+                "CreateSubnet AvailabilityZone=eu-west-1a CidrBlock=10.0.1.0/24 Ipv6CidrBlock=2600:1f18:2:a07::/64 {tag} VpcId=vpc-1"
+            )]
+        );
+        assert_eq!(Subnet::natural_key(&spec(want)).as_deref(), Some("vpc-1|10.0.1.0/24"));
+    }
+
+    #[tokio::test]
+    async fn h10_attributes_go_one_a_call() {
+        let aws = aws();
+        let now = spec(
+            json!({"map_public_ip_on_launch": false, "assign_ipv6_address_on_creation": false, "enable_dns64": false, "enable_lni_at_device_index": 1,
+            "private_dns_name_options_on_launch": {"hostname_type": "ip-name", "enable_resource_name_dns_a_record": false, "enable_resource_name_dns_aaaa_record": true}}),
+        );
+        let want = spec(
+            json!({"map_public_ip_on_launch": true, "assign_ipv6_address_on_creation": true, "enable_dns64": true, "map_customer_owned_ip_on_launch": true, "customer_owned_ipv4_pool": "ipv4pool-coip-1",
+            "private_dns_name_options_on_launch": {"hostname_type": "resource-name", "enable_resource_name_dns_a_record": true, "enable_resource_name_dns_aaaa_record": false}}),
+        );
+        Subnet::converge(&aws.cx(), "subnet-1", &now, &want).await.unwrap();
+        let wrote = aws.wrote();
+        assert_eq!(
+            wrote,
+            [
+                "ModifySubnetAttribute EnableResourceNameDnsAAAARecordOnLaunch.Value=false SubnetId=subnet-1",
+                "ModifySubnetAttribute DisableLniAtDeviceIndex.Value=true SubnetId=subnet-1",
+                "ModifySubnetAttribute AssignIpv6AddressOnCreation.Value=true SubnetId=subnet-1",
+                "ModifySubnetAttribute EnableDns64.Value=true SubnetId=subnet-1",
+                "ModifySubnetAttribute MapPublicIpOnLaunch.Value=true SubnetId=subnet-1",
+                "ModifySubnetAttribute CustomerOwnedIpv4Pool=ipv4pool-coip-1 MapCustomerOwnedIpOnLaunch.Value=true SubnetId=subnet-1",
+                "ModifySubnetAttribute PrivateDnsHostnameTypeOnLaunch=resource-name SubnetId=subnet-1",
+                "ModifySubnetAttribute EnableResourceNameDnsARecordOnLaunch.Value=true SubnetId=subnet-1",
+            ]
+        );
+        assert_eq!(Subnet::calls(Some(&now), &want), vec!["ec2:ModifySubnetAttribute"; wrote.len()]);
+        Subnet::converge(&aws.cx(), "subnet-1", &want, &want).await.unwrap();
+        assert_eq!(aws.asked(), []);
+    }
+
+    #[tokio::test]
+    async fn h1_a_block_is_associated_before_the_attribute_that_needs_it_and_taken_after_it() {
+        let aws = aws();
+        let with = |block: &str| json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "assign_ipv6_address_on_creation": true, "ipv6_cidr_block_association_set": [{"ipv6_cidr_block": block}]});
+        let without =
+            spec(json!({"vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "assign_ipv6_address_on_creation": false}));
+        Subnet::converge(&aws.cx(), "subnet-2", &without, &spec(with("2600:1f18:1:507::/64"))).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "AssociateSubnetCidrBlock Ipv6CidrBlock=2600:1f18:2:a07::/64 SubnetId=subnet-2",
+                "ModifySubnetAttribute AssignIpv6AddressOnCreation.Value=true SubnetId=subnet-2",
+            ]
+        );
+        // What was placed is what is wanted: nothing more to do.
+        Subnet::converge(
+            &aws.cx(),
+            "subnet-1",
+            &spec(with("2600:1f18:2:a07::/64")),
+            &spec(with("2600:1f18:1:507::/64")),
+        )
+        .await
+        .unwrap();
+        assert_eq!(aws.wrote(), [] as [String; 0]);
+        Subnet::converge(&aws.cx(), "subnet-1", &spec(with("2600:1f18:2:a07::/64")), &without).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "ModifySubnetAttribute AssignIpv6AddressOnCreation.Value=false SubnetId=subnet-1",
+                "DisassociateSubnetCidrBlock AssociationId=s-1",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn h2_a_default_subnet_is_looked_up_by_zone_before_one_is_made() {
+        let want = spec(
+            json!({"default_for_az": true, "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}, "cidr_block": "172.31.16.0/20", "availability_zone": "eu-west-1a", "availability_zone_id": "euw1-az3"}),
+        );
+        let aws = aws();
+        assert_eq!(Subnet::create(&aws.cx(), &want, &step()).await.unwrap(), "subnet-8");
+        let asked: Vec<_> = aws.asked().iter().map(|c| c.text()).collect();
+        assert_eq!(
+            asked,
+            [
+                "DescribeSubnets Filter.1.Name=default-for-az Filter.1.Value.1=true Filter.2.Name=availability-zone-id Filter.2.Value.1=euw1-az3 Filter.3.Name=vpc-id Filter.3.Value.1=vpc-1 MaxResults=500",
+                "CreateDefaultSubnet AvailabilityZone=eu-west-1a",
+            ]
+        );
+        let there = Canned::new(|_| "<subnetSet><item><subnetId>subnet-7</subnetId></item></subnetSet>".into());
+        assert_eq!(Subnet::create(&there.cx(), &want, &step()).await.unwrap(), "subnet-7");
+        assert_eq!(there.wrote(), [] as [String; 0]);
+        assert_eq!(Subnet::natural_key(&want).as_deref(), Some("default|euw1-az3"));
+    }
+
+    #[tokio::test]
+    async fn readiness_is_one_look() {
+        let aws = |state: &'static str| {
+            Canned::new(move |_| {
+                Answer::Ok(format!(
+                    "<subnetSet><item><subnetId>subnet-1</subnetId><state>{state}</state></item></subnetSet>"
+                ))
+            })
+        };
+        for (state, settled) in [
+            ("available", Settled::Ready),
+            ("pending", Settled::Waiting("pending".into())),
+            ("failed-insufficient-capacity", Settled::Failed("failed-insufficient-capacity".into())),
+        ] {
+            assert_eq!(Subnet::settled(&aws(state).cx(), "subnet-1").await.unwrap(), settled);
+        }
+        let gone = Canned::new(|_| Answer::Error(400, "InvalidSubnetID.NotFound", "no"));
+        assert!(matches!(Subnet::settled(&gone.cx(), "subnet-1").await.unwrap(), Settled::Waiting(_)));
     }
 }

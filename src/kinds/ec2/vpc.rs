@@ -218,10 +218,10 @@ impl VpcIpv6CidrBlockAssociation {
     }
 }
 
-fn alive(state: &Option<sdk::VpcCidrBlockState>) -> bool {
-    use sdk::VpcCidrBlockStateCode::{Associated, Associating};
-    // A block without a state is as good as associated: nothing says otherwise.
-    state.as_ref().and_then(|s| s.state.as_ref()).is_none_or(|s| matches!(s, Associated | Associating))
+/// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
+pub(super) fn alive(state: &Option<sdk::VpcCidrBlockState>) -> bool {
+    use sdk::VpcCidrBlockStateCode::{Disassociated, Disassociating, Failed, Failing};
+    !matches!(state.as_ref().and_then(|s| s.state.as_ref()), Some(Disassociated | Disassociating | Failed | Failing))
 }
 
 impl Spec {
@@ -350,6 +350,7 @@ fn surplus<'a>(now: &'a [String], want: &'a [String]) -> (Vec<&'a str>, Vec<&'a 
     (extra, missing)
 }
 
+/// A virtual private cloud.
 pub struct Vpc;
 impl Vpc {
     async fn describe(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::Vpc>, Failure> {
@@ -577,5 +578,282 @@ impl Kind for Vpc {
                 acts.iter().map(Act::call).chain(super::tag_calls(&now.tags, &want.tags)).collect()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::canned::{Answer, Call, Canned},
+        kinds::mirror::Plain,
+    };
+    use serde_json::{Value, json};
+
+    const STEP: &str = "r-1/7";
+    fn step() -> Step {
+        Step { restore: "r-1".into(), number: 7 }
+    }
+    fn spec(v: Value) -> Spec {
+        Spec::from_json(&v).unwrap()
+    }
+    /// A VPC of an answer: its blocks as (id, block, state), those of version 6 with pool and border group.
+    fn vpc(id: &str, v4: &[(&str, &str, &str)], v6: &[(&str, &str, &str, &str, &str)]) -> String {
+        let v4: String = v4.iter().map(|(id, block, state)| format!("<item><associationId>{id}</associationId><cidrBlock>{block}</cidrBlock><cidrBlockState><state>{state}</state></cidrBlockState></item>")).collect();
+        let v6: String = v6.iter().map(|(id, block, state, pool, group)| format!("<item><associationId>{id}</associationId><ipv6CidrBlock>{block}</ipv6CidrBlock><ipv6CidrBlockState><state>{state}</state></ipv6CidrBlockState><ipv6Pool>{pool}</ipv6Pool><networkBorderGroup>{group}</networkBorderGroup></item>")).collect();
+        format!(
+            "<item><vpcId>{id}</vpcId><state>available</state><cidrBlock>10.0.0.0/16</cidrBlock><dhcpOptionsId>default</dhcpOptionsId><instanceTenancy>default</instanceTenancy><isDefault>false</isDefault><cidrBlockAssociationSet>{v4}</cidrBlockAssociationSet><ipv6CidrBlockAssociationSet>{v6}</ipv6CidrBlockAssociationSet></item>"
+        )
+    }
+    fn attribute(call: &Call) -> Answer {
+        let name = call.get("Attribute");
+        Answer::Ok(format!(
+            "<vpcId>{}</vpcId><{name}><value>{}</value></{name}>",
+            call.get("VpcId"),
+            name == "enableDnsSupport"
+        ))
+    }
+    fn aws(vpcs: String) -> Canned {
+        Canned::new(move |call| match call.action.as_str() {
+            "DescribeVpcs" => Answer::Ok(format!("<vpcSet>{vpcs}</vpcSet>")),
+            "DescribeVpcAttribute" => attribute(call),
+            "CreateVpc" => "<vpc><vpcId>vpc-9</vpcId></vpc>".into(),
+            _ => "<return>true</return>".into(),
+        })
+    }
+
+    #[tokio::test]
+    async fn h1_create_carries_the_steps_tag_and_neither_token_nor_aws_tags() {
+        let aws = aws(String::new());
+        let want = spec(json!({"cidr_block": "10.0.0.0/16", "instance_tenancy": "default", "tags": {"Name": "prod"},
+            "cidr_block_association_set": [{"cidr_block": "10.0.0.0/16"}, {"cidr_block": "10.1.0.0/16"}]}));
+        assert_eq!(Vpc::create(&aws.cx(), &want, &step()).await.unwrap(), "vpc-9");
+        let wrote = aws.wrote();
+        assert_eq!(
+            wrote,
+            [format!(
+                "CreateVpc CidrBlock=10.0.0.0/16 InstanceTenancy=default TagSpecification.1.ResourceType=vpc TagSpecification.1.Tag.1.Key=Name TagSpecification.1.Tag.1.Value=prod TagSpecification.1.Tag.2.Key=rollbackd:step TagSpecification.1.Tag.2.Value={STEP}"
+            )]
+        );
+        assert_eq!(Vpc::calls(None, &want), ["ec2:CreateVpc"]);
+    }
+
+    #[tokio::test]
+    async fn h1_attributes_go_one_a_call_with_dns_support_before_host_names() {
+        let aws = aws(String::new());
+        let of = |support, names, metrics| {
+            spec(
+                json!({"attribute": {"enable_dns_support": support, "enable_dns_hostnames": names, "enable_network_address_usage_metrics": metrics}}),
+            )
+        };
+        let (off, on) = (of(false, false, false), of(true, true, true));
+        Vpc::converge(&aws.cx(), "vpc-1", &off, &on).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "ModifyVpcAttribute EnableDnsSupport.Value=true VpcId=vpc-1",
+                "ModifyVpcAttribute EnableDnsHostnames.Value=true VpcId=vpc-1",
+                "ModifyVpcAttribute EnableNetworkAddressUsageMetrics.Value=true VpcId=vpc-1",
+            ]
+        );
+        Vpc::converge(&aws.cx(), "vpc-1", &on, &of(false, false, true)).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "ModifyVpcAttribute EnableDnsHostnames.Value=false VpcId=vpc-1",
+                "ModifyVpcAttribute EnableDnsSupport.Value=false VpcId=vpc-1",
+            ]
+        );
+        assert_eq!(Vpc::calls(Some(&off), &on), ["ec2:ModifyVpcAttribute"; 3]);
+        Vpc::converge(&aws.cx(), "vpc-1", &on, &on).await.unwrap();
+        assert_eq!(aws.asked(), []); // the same again sends nothing
+    }
+
+    #[tokio::test]
+    async fn h1_blocks_beside_the_primary_are_associated_and_those_of_amazon_counted() {
+        let there = vpc(
+            "vpc-1",
+            &[
+                ("a-1", "10.0.0.0/16", "associated"),
+                ("a-2", "10.9.0.0/16", "associated"),
+                ("a-3", "10.8.0.0/16", "disassociated"),
+            ],
+            &[
+                ("a-4", "2600:1f18:1::/56", "associated", "Amazon", "eu-west-1"),
+                ("a-5", "2001:db8::/56", "disassociating", "ipv6pool-ec2-1", "eu-west-1"),
+            ],
+        );
+        let aws = aws(there);
+        let now = Vpc::read(&aws.cx(), "vpc-1").await.unwrap().unwrap().spec;
+        assert_eq!(
+            now.to_json(),
+            json!({"cidr_block": "10.0.0.0/16", "instance_tenancy": "default", "is_default": false, "dhcp_options_id": "default",
+            "cidr_block_association_set": [{"cidr_block": "10.0.0.0/16"}, {"cidr_block": "10.9.0.0/16"}],
+            "amazon_ipv6_border_groups": ["eu-west-1"], "assigned_ipv6_cidr_blocks": ["2600:1f18:1::/56"],
+            "attribute": {"enable_dns_support": true, "enable_dns_hostnames": false, "enable_network_address_usage_metrics": false}})
+        );
+        aws.asked();
+        let mut want = now.clone();
+        want.cidr_block_association_set =
+            spec(json!({"cidr_block_association_set": [{"cidr_block": "10.0.0.0/16"}, {"cidr_block": "10.1.0.0/16"}]}))
+                .cidr_block_association_set;
+        want.ipv6_cidr_block_association_set = spec(json!({"ipv6_cidr_block_association_set": [
+            {"ipv6_cidr_block": "2001:db8::/56", "ipv6_pool": "ipv6pool-ec2-1", "network_border_group": "eu-west-1"},
+            {"ipv6_cidr_block": "2001:db8:1::/56", "ipv6_pool": "ipam-pool-1", "network_border_group": "eu-west-1"}]}))
+        .ipv6_cidr_block_association_set;
+        // Another prefix of Amazon's is the same configuration.
+        want.assigned_ipv6_cidr_blocks = vec!["2600:1f18:2::/56".to_owned()].into();
+        let calls = Vpc::calls(Some(&now), &want);
+        Vpc::converge(&aws.cx(), "vpc-1", &now, &want).await.unwrap();
+        let wrote = aws.wrote();
+        assert_eq!(
+            wrote,
+            [
+                "DisassociateVpcCidrBlock AssociationId=a-2",
+                "AssociateVpcCidrBlock CidrBlock=10.1.0.0/16 VpcId=vpc-1",
+                "AssociateVpcCidrBlock Ipv6CidrBlock=2001:db8:1::/56 Ipv6CidrBlockNetworkBorderGroup=eu-west-1 Ipv6IpamPoolId=ipam-pool-1 VpcId=vpc-1",
+                "AssociateVpcCidrBlock Ipv6CidrBlock=2001:db8::/56 Ipv6CidrBlockNetworkBorderGroup=eu-west-1 Ipv6Pool=ipv6pool-ec2-1 VpcId=vpc-1",
+            ]
+        );
+        assert_eq!(calls.len(), wrote.len());
+        want.amazon_ipv6_border_groups = vec!["eu-west-1".to_owned(), "eu-west-1-wl1".to_owned()].into();
+        Vpc::converge(
+            &aws.cx(),
+            "vpc-1",
+            &Spec { amazon_ipv6_border_groups: now.amazon_ipv6_border_groups.clone(), ..want.clone() },
+            &want,
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "AssociateVpcCidrBlock AmazonProvidedIpv6CidrBlock=true Ipv6CidrBlockNetworkBorderGroup=eu-west-1-wl1 VpcId=vpc-1"
+            ]
+        );
+        Vpc::converge(&aws.cx(), "vpc-1", &now, &Spec { amazon_ipv6_border_groups: Set::default(), ..now.clone() })
+            .await
+            .unwrap();
+        assert_eq!(aws.wrote(), ["DisassociateVpcCidrBlock AssociationId=a-4"]);
+    }
+
+    #[tokio::test]
+    async fn h2_a_default_vpc_is_looked_up_before_one_is_made() {
+        use std::sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        };
+        let want = spec(json!({"is_default": true, "cidr_block": "172.31.0.0/16"}));
+        let aws = aws(vpc("vpc-5", &[], &[]));
+        assert_eq!(Vpc::create(&aws.cx(), &want, &step()).await.unwrap(), "vpc-5");
+        assert_eq!(
+            aws.asked().iter().map(Call::text).collect::<Vec<_>>(),
+            ["DescribeVpcs Filter.1.Name=is-default Filter.1.Value.1=true MaxResults=500"]
+        );
+        // None there, and somebody is faster.
+        let made = Arc::new(AtomicBool::new(false));
+        let aws = Canned::new(move |call| match call.action.as_str() {
+            "DescribeVpcs" if made.load(Ordering::SeqCst) => {
+                Answer::Ok(format!("<vpcSet>{}</vpcSet>", vpc("vpc-6", &[], &[])))
+            }
+            "DescribeVpcs" => "<vpcSet/>".into(),
+            _ => {
+                made.store(true, Ordering::SeqCst);
+                Answer::Error(400, "DefaultVpcAlreadyExists", "there is one")
+            }
+        });
+        assert_eq!(Vpc::create(&aws.cx(), &want, &step()).await.unwrap(), "vpc-6");
+        assert_eq!(aws.wrote(), ["CreateDefaultVpc"]);
+        assert_eq!(Vpc::natural_key(&want).as_deref(), Some("default"));
+        assert_eq!(Vpc::calls(None, &want), ["ec2:CreateDefaultVpc"]);
+    }
+
+    #[tokio::test]
+    async fn h11_dhcp_options_are_associated_and_default_takes_them_away() {
+        let aws = aws(String::new());
+        let with = |v: Value| spec(json!({"dhcp_options_id": v}));
+        let dopt = with(json!({"$late": "ec2:dhcp-options", "id": "dopt-1"}));
+        Vpc::converge(&aws.cx(), "vpc-1", &with("default".into()), &dopt).await.unwrap();
+        Vpc::converge(&aws.cx(), "vpc-1", &dopt, &with("default".into())).await.unwrap();
+        Vpc::converge(&aws.cx(), "vpc-1", &dopt, &spec(json!({}))).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "AssociateDhcpOptions DhcpOptionsId=dopt-1 VpcId=vpc-1",
+                "AssociateDhcpOptions DhcpOptionsId=default VpcId=vpc-1"
+            ]
+        );
+        assert_eq!(dopt.to_json()["dhcp_options_id"]["$late"], "ec2:dhcp-options");
+    }
+
+    #[tokio::test]
+    async fn h26_tags_of_aws_and_of_ours_are_left_alone() {
+        let aws = aws(String::new());
+        let tags = |v: Value| spec(json!({ "tags": v }));
+        let (now, want) = (
+            tags(json!({"a": "1", "b": "2", "aws:x": "1"})),
+            tags(json!({"a": "2", "c": "", "aws:y": "1", "rollbackd:step": "x"})),
+        );
+        Vpc::converge(&aws.cx(), "vpc-1", &now, &want).await.unwrap();
+        assert_eq!(
+            aws.wrote(),
+            [
+                "DeleteTags ResourceId.1=vpc-1 Tag.1.Key=b",
+                "CreateTags ResourceId.1=vpc-1 Tag.1.Key=a Tag.1.Value=2 Tag.2.Key=c Tag.2.Value=",
+            ]
+        );
+        assert_eq!(Vpc::calls(Some(&now), &want), ["ec2:DeleteTags", "ec2:CreateTags"]);
+    }
+
+    #[tokio::test]
+    async fn h64_a_retry_finds_what_an_earlier_attempt_made_if_it_is_alive() {
+        let aws = Canned::new(|call| {
+            match call.action.as_str() {
+            "DescribeTags" => "<tagSet><item><resourceId>vpc-1</resourceId><key>rollbackd:step</key></item><item><resourceId>vpc-2</resourceId></item></tagSet>".into(),
+            "DescribeVpcs" if call.get("VpcId.1") == "vpc-1" => Answer::Error(400, "InvalidVpcID.NotFound", "no"),
+            "DescribeVpcs" => Answer::Ok(format!("<vpcSet>{}</vpcSet>", vpc("vpc-2", &[], &[]))),
+            _ => attribute(call),
+        }
+        });
+        assert_eq!(Vpc::made_by(&aws.cx(), &step()).await.unwrap().as_deref(), Some("vpc-2"));
+        let asked = aws.asked();
+        assert_eq!(
+            asked[0].text(),
+            format!(
+                "DescribeTags Filter.1.Name=key Filter.1.Value.1=rollbackd:step Filter.2.Name=value Filter.2.Value.1={STEP} Filter.3.Name=resource-type Filter.3.Value.1=vpc MaxResults=500"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn gone_is_none_and_a_vpc_that_goes_while_it_is_read_is_left_out() {
+        let gone = |_: &Call| Answer::Error(400, "InvalidVpcID.NotFound", "no");
+        assert!(Vpc::read(&Canned::new(gone).cx(), "vpc-1").await.unwrap().is_none());
+        let aws = Canned::new(move |call| match call.action.as_str() {
+            "DescribeVpcs" => {
+                Answer::Ok(format!("<vpcSet>{}{}</vpcSet>", vpc("vpc-1", &[], &[]), vpc("vpc-2", &[], &[])))
+            }
+            _ if call.get("VpcId") == "vpc-1" => gone(call),
+            _ => attribute(call),
+        });
+        let seen = Vpc::look(&aws.cx(), Which::Ids(&["vpc-1".into(), "vpc-2".into()])).await.unwrap();
+        assert_eq!(seen.into_iter().map(|s| s.id).collect::<Vec<_>>(), ["vpc-2"]);
+        assert_eq!(
+            aws.asked()[0].text(),
+            "DescribeVpcs Filter.1.Name=vpc-id Filter.1.Value.1=vpc-1 Filter.1.Value.2=vpc-2 MaxResults=500"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_tenancy_that_cannot_be_set_is_said_after_all_else_is_done() {
+        let aws = aws(String::new());
+        let (dedicated, default) = (
+            spec(json!({"instance_tenancy": "dedicated", "tags": {"a": "1"}})),
+            spec(json!({"instance_tenancy": "default"})),
+        );
+        Vpc::converge(&aws.cx(), "vpc-1", &dedicated, &default).await.unwrap();
+        assert_eq!(aws.wrote()[0], "ModifyVpcTenancy InstanceTenancy=default VpcId=vpc-1");
+        let refused = Vpc::converge(&aws.cx(), "vpc-1", &default, &dedicated).await.unwrap_err();
+        assert_eq!((refused.class, aws.wrote().len()), (Class::Invalid, 1), "{refused}");
     }
 }

@@ -77,7 +77,8 @@ pub struct Environment {
     pub peering: String,
 }
 
-/// How many resources of each kind an account has, without its default VPC and without NAT gateways that are gone.
+/// How many resources of each kind an account has, without its default VPC, without the Region's own DHCP options and without
+/// NAT gateways that are gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub vpcs: usize,
@@ -600,7 +601,7 @@ struct Known {
     ours: bool,
 }
 
-/// All that an account has of the ten kinds, outside its default VPC.
+/// All that an account has of the ten kinds, but for what [`Counts`] leaves out.
 #[derive(Default)]
 struct Seen {
     named: BTreeMap<String, Known>,
@@ -643,6 +644,11 @@ impl Seen {
         let other = |vpc: Option<&str>| !default.contains(vpc.unwrap_or_default());
         seen.vpcs = vpcs;
         seen.dhcp_options = did!(client.describe_dhcp_options()).dhcp_options.unwrap_or_default();
+        seen.dhcp_options.retain(|one| {
+            let values = one.dhcp_configurations().iter().flat_map(|option| option.values());
+            one.tags().iter().any(|tag| tag.key() == Some("Name"))
+                || !values.into_iter().any(|value| value.value() == Some("AmazonProvidedDNS"))
+        });
         seen.subnets = did!(client.describe_subnets()).subnets.unwrap_or_default();
         seen.subnets.retain(|one| other(one.vpc_id()));
         seen.internet_gateways = did!(client.describe_internet_gateways()).internet_gateways.unwrap_or_default();

@@ -11,7 +11,7 @@ pub mod proxy;
 mod record;
 mod xml;
 
-pub use daemon::{Daemon, until};
+pub use daemon::{Daemon, Signal, aws_env, until};
 pub use emulator::{Credentials, Emulator, assume, sdk_config};
 pub use environment::{Counts, Environment};
-pub use proxy::{Identity, Order, Proxy, TrailConfig, Wrap};
+pub use proxy::{Identity, Moment, Order, Proxy, TrailConfig, Wrap};

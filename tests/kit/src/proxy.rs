@@ -165,6 +165,23 @@ pub struct Call {
     pub operation: String,
 }
 
+/// Where a frozen call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The emulator has not seen it.
+    Before,
+    /// The emulator has carried it out; nobody has seen the answer.
+    After,
+}
+
+#[derive(Debug)]
+struct Freeze {
+    operation: String,
+    /// Calls that pass first.
+    left: usize,
+    moment: Moment,
+}
+
 #[derive(Clone, Debug)]
 struct Fault {
     operation: String,
@@ -178,6 +195,9 @@ struct State {
     latency: Duration,
     shape: Wrap,
     faults: Vec<Fault>,
+    freezes: Vec<Freeze>,
+    /// Why the trail broke.
+    broken: Option<String>,
     lost: HashMap<String, usize>,
     /// Operation → how many describes show what it made as not ready.
     pending: HashMap<String, usize>,
@@ -197,6 +217,10 @@ struct Inner {
     outbox: mpsc::UnboundedSender<Value>,
     /// Envelopes made but not yet in the queue; held ones do not count.
     unsent: watch::Sender<usize>,
+    /// Calls that stand still now.
+    frozen: watch::Sender<usize>,
+    /// Counts the thaws.
+    thaws: watch::Sender<u64>,
 }
 
 /// A running proxy. It stops taking connections when it is dropped.
@@ -265,6 +289,8 @@ impl ProxyBuilder {
             state: Mutex::new(self.state),
             outbox,
             unsent,
+            frozen: watch::channel(0).0,
+            thaws: watch::channel(0).0,
         });
         let tasks =
             vec![tokio::spawn(serve(Arc::clone(&inner), listener)), tokio::spawn(deliver(Arc::clone(&inner), inbox))];
@@ -312,6 +338,29 @@ impl Proxy {
         self.inner.state().lost.insert(operation.into(), times);
     }
 
+    /// The call number `nth` (from 0, from now on) of `operation` stands still at `moment` until [`Proxy::thaw`]: the instant
+    /// to kill its caller. `*` is any call that changes something in EC2.
+    pub fn freeze(&self, operation: &str, nth: usize, moment: Moment) {
+        self.inner.state().freezes.push(Freeze { operation: operation.into(), left: nth, moment });
+    }
+
+    /// Waits until a call stands still.
+    pub async fn frozen(&self, deadline: Duration) {
+        let mut frozen = self.inner.frozen.subscribe();
+        let wait = tokio::time::timeout(deadline, frozen.wait_for(|count| *count > 0));
+        let done = wait.await.is_ok_and(|frozen| frozen.is_ok());
+        assert!(done, "no call stands still after {deadline:?}; the last ones: {:?}", self.last_calls());
+    }
+
+    /// Lets all calls that stand still go on.
+    pub fn thaw(&self) {
+        self.inner.thaws.send_modify(|count| *count += 1);
+    }
+
+    fn last_calls(&self) -> Vec<String> {
+        self.inner.state().calls.iter().rev().take(5).map(|call| call.operation.clone()).collect()
+    }
+
     /// The calls so far, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.inner.state().calls.clone()
@@ -343,6 +392,13 @@ impl Proxy {
         }
     }
 
+    /// Forgets what was kept back: these events are never delivered.
+    pub fn discard(&self) {
+        let mut state = self.inner.state();
+        state.holding = false;
+        state.held.clear();
+    }
+
     /// The envelopes sent so far, copies included.
     pub fn envelopes(&self) -> Vec<Value> {
         self.inner.state().envelopes.clone()
@@ -350,6 +406,7 @@ impl Proxy {
 
     /// Sends an envelope that no call stands behind.
     pub fn send(&self, envelope: Value) {
+        assert!(self.inner.trail.is_some(), "this proxy has no trail");
         self.inner.post(envelope);
     }
 
@@ -359,6 +416,8 @@ impl Proxy {
         let wait = tokio::time::timeout(Duration::from_secs(SETTLE_WAIT_S_MAX), unsent.wait_for(|count| *count == 0));
         let done = wait.await.is_ok_and(|settled| settled.is_ok());
         assert!(done, "envelopes still on their way after {SETTLE_WAIT_S_MAX} s: {}", *self.inner.unsent.borrow());
+        let broken = self.inner.state().broken.clone();
+        assert!(broken.is_none(), "the trail broke: {}", broken.unwrap_or_default());
     }
 }
 
@@ -374,8 +433,36 @@ impl Inner {
     }
 
     fn post(&self, envelope: Value) {
+        // Without a receiver the proxy is gone or has no trail, and nobody waits for this envelope.
         self.unsent.send_modify(|count| *count += 1);
-        self.outbox.send(envelope).expect("the delivering task lives as long as the proxy");
+        if self.outbox.send(envelope).is_err() {
+            self.unsent.send_modify(|count| *count -= 1);
+        }
+    }
+
+    async fn stand_still(&self, asked: &Asked, moment: Moment) {
+        let hit = {
+            let mut state = self.state();
+            let any = asked.service == "ec2" && record::mutating(&asked.service, &asked.operation);
+            let mut hit = None;
+            for (at, freeze) in state.freezes.iter_mut().enumerate() {
+                let named = freeze.operation == asked.operation || (freeze.operation == "*" && any);
+                match (named && freeze.moment == moment, freeze.left) {
+                    (true, 0) => hit = hit.or(Some(at)),
+                    (true, _) => freeze.left -= 1,
+                    (false, _) => {}
+                }
+            }
+            hit.map(|at| state.freezes.remove(at)).is_some()
+        };
+        if hit {
+            let mut thaws = self.thaws.subscribe();
+            let seen = *thaws.borrow_and_update();
+            self.frozen.send_modify(|count| *count += 1);
+            // An error means that the proxy is gone, and with it the caller's connection.
+            thaws.wait_for(|count| *count > seen).await.ok();
+            self.frozen.send_modify(|count| *count -= 1);
+        }
     }
 }
 
@@ -413,8 +500,10 @@ async fn deliver(inner: Arc<Inner>, mut inbox: mpsc::UnboundedReceiver<Value>) {
             .to_string(),
         };
         let sent = client.send_message().queue_url(&trail.queue_url).message_body(body).send().await;
-        sent.unwrap_or_else(|problem| panic!("send to {}: {problem:?}", trail.queue_url));
-        inner.state().envelopes.push(envelope);
+        match sent {
+            Ok(_) => inner.state().envelopes.push(envelope),
+            Err(problem) => inner.state().broken = Some(format!("send to {}: {problem:?}", trail.queue_url)),
+        }
         inner.unsent.send_modify(|count| *count -= 1);
     }
 }
@@ -453,11 +542,13 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
+    inner.stand_still(&asked, Moment::Before).await;
     let (head, body) = match fault {
         Some(fault) => refuse(&asked, &fault),
         None => forward(&inner, head, body).await?,
     };
     let body = observe(&inner, &asked, head.status, body);
+    inner.stand_still(&asked, Moment::After).await;
     let lost = {
         let mut state = inner.state();
         let left = state.lost.get_mut(&asked.operation).filter(|left| **left > 0);

@@ -51,8 +51,9 @@ const NUMBERS: [&str; 14] = [
 pub fn mutating(service: &str, operation: &str) -> bool {
     let reads = ["Describe", "Get", "List", "Search", "Lookup", "BatchGet"];
     let data = ["SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"];
-    !reads.iter().any(|verb| operation.starts_with(verb))
-        && !(service == "sqs" && data.iter().any(|name| operation.starts_with(name)))
+    let read = reads.iter().any(|verb| operation.starts_with(verb));
+    let message = service == "sqs" && data.iter().any(|name| operation.starts_with(name));
+    !read && !message
 }
 
 /// What a query request says, nested along its dotted names.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, IpPermission, ResourceType, Tag, TagSpecification};
-use kit::daemon::{Signal, aws_env};
 use kit::{
-    Counts, Credentials, Daemon, Emulator, Environment, Identity, Order, Proxy, TrailConfig, Wrap, assume, until,
+    Counts, Credentials, Daemon, Emulator, Environment, Identity, Moment, Order, Proxy, Signal, TrailConfig, Wrap,
+    assume, aws_env, until,
 };
 use serde_json::{Value, json};
 
@@ -264,6 +264,24 @@ async fn envelopes_are_held_reversed_copied_and_wrapped() {
 }
 
 #[tokio::test]
+async fn a_long_poll_gets_an_envelope_at_once() {
+    let (emulator, account, credentials, _) = account().await;
+    let (proxy, queue_url) = proxy(emulator, &account, &credentials).await;
+    let queue = aws_sdk_sqs::Client::new(&emulator.sdk_config(&credentials, REGION, &proxy.endpoint()));
+    let poll = tokio::spawn(async move {
+        let start = std::time::Instant::now();
+        let batch = ok!(queue.receive_message().queue_url(queue_url).wait_time_seconds(20));
+        (batch.messages().len(), start.elapsed())
+    });
+    until("the poll is waiting", Duration::from_secs(10), || async { proxy.count("ReceiveMessage") == 1 }).await;
+    let client = Client::new(&emulator.sdk_config(&credentials, REGION, &proxy.endpoint()));
+    ok!(client.create_internet_gateway());
+    let (messages, waited) = poll.await.unwrap();
+    assert_eq!(messages, 1);
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+}
+
+#[tokio::test]
 async fn the_proxy_refuses_loses_and_delays() {
     let (emulator, account, credentials, direct) = account().await;
     let proxy = Proxy::to(&emulator.endpoint()).pending("CreateNatGateway", 2).start().await;
@@ -303,6 +321,67 @@ async fn the_proxy_refuses_loses_and_delays() {
     let last = proxy.calls().pop().unwrap();
     assert_eq!((last.service.as_str(), last.operation.as_str()), ("ec2", "DescribeVpcs"));
     assert_eq!(last.access_key, credentials.access_key);
+}
+
+#[tokio::test]
+async fn a_call_stands_still_at_the_moment_that_was_asked_for() {
+    let (emulator, account, credentials, direct) = account().await;
+    let proxy = Proxy::to(&emulator.endpoint()).start().await;
+    let client = Client::new(&emulator.sdk_config(&credentials, REGION, &proxy.endpoint()));
+    for (moment, made) in [(Moment::Before, 0), (Moment::After, 2)] {
+        proxy.freeze("*", 1, moment);
+        let client = client.clone();
+        let call = tokio::spawn(async move {
+            ok!(client.allocate_address());
+            ok!(client.describe_vpcs());
+            ok!(client.create_internet_gateway());
+        });
+        proxy.frozen(Duration::from_secs(10)).await;
+        assert!(!call.is_finished());
+        assert_eq!(emulator.count(&account, "CreateInternetGateway"), made);
+        assert_eq!(Environment::count(&direct).await.internet_gateways, made);
+        proxy.thaw();
+        call.await.unwrap();
+    }
+    assert_eq!(Environment::count(&direct).await.internet_gateways, 2);
+}
+
+#[tokio::test]
+async fn the_fingerprint_sees_every_change() {
+    let (_, _, _, client) = account().await;
+    let environment = Environment::build(&client).await;
+    let mut last = environment.fingerprint(&client).await;
+    let e = &environment;
+    macro_rules! changes {
+        ($call:expr) => {
+            ok!($call);
+            let now = environment.fingerprint(&client).await;
+            assert_ne!(now, last, "{}", stringify!($call));
+            last = now;
+        };
+    }
+    let no = || AttributeBooleanValue::builder().value(false).build();
+    let anew = || Tag::builder().key("env").value("test").build();
+    changes!(client.modify_vpc_attribute().vpc_id(&e.vpc).enable_dns_hostnames(no()));
+    changes!(client.modify_subnet_attribute().subnet_id(&e.public_a).map_public_ip_on_launch(no()));
+    changes!(client.associate_dhcp_options().vpc_id(&e.vpc).dhcp_options_id("default"));
+    changes!(client.delete_tags().resources(&e.data_b).tags(Tag::builder().key("team").build()));
+    for id in [&e.routes_data, &e.routes_original, &e.acl_data, &e.group_app, &e.nat_a, &e.address_b] {
+        changes!(client.create_tags().resources(id).tags(anew()));
+    }
+    let route = || client.create_route().route_table_id(&e.routes_original).destination_cidr_block("0.0.0.0/0");
+    changes!(route().nat_gateway_id(&e.nat_a));
+    changes!(client.delete_nat_gateway().nat_gateway_id(&e.nat_a));
+    let rule = |group: &str, peer: &str| {
+        let pair = aws_sdk_ec2::types::UserIdGroupPair::builder().group_id(peer).build();
+        let rule = IpPermission::builder().ip_protocol("tcp").from_port(4317).to_port(4317).user_id_group_pairs(pair);
+        client.revoke_security_group_ingress().group_id(group).ip_permissions(rule.build())
+    };
+    changes!(rule(&e.group_monitoring, &e.group_app));
+    changes!(client.delete_network_acl_entry().network_acl_id(&e.acl_public).rule_number(120).egress(false));
+    let gateway = client.delete_egress_only_internet_gateway();
+    changes!(gateway.egress_only_internet_gateway_id(&e.egress_only_gateway));
+    let _ = last;
 }
 
 #[tokio::test]

@@ -1,0 +1,184 @@
+//! What is checked of every kind of the registry: that its tables are complete against the compiled SDK and the service
+//! model, and that its specs keep the promises of the store.
+use super::{
+    AnyKind,
+    mirror::{Coverage, kind_of},
+    registry::KINDS,
+};
+use crate::model::{KindName, canonical};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+fn none(problems: Vec<String>) {
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"))
+}
+fn of_each<'a, T: 'a>(of: impl Fn(&'static dyn AnyKind) -> Vec<T>, text: impl Fn(T) -> String) -> Vec<String> {
+    KINDS
+        .iter()
+        .flat_map(|k| of(*k).into_iter().map(|p| format!("{}: {}", k.name(), text(p))).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn every_output_field_has_a_fate() {
+    none(of_each(|k| k.tables().iter().flat_map(|t| t.against_sdk()).collect(), |p| p))
+}
+
+#[test]
+fn every_input_field_is_given_or_left() {
+    none(of_each(|k| k.inputs().iter().flat_map(|t| t.against_sdk()).collect(), |p| p))
+}
+
+#[test]
+fn no_row_waits_for_a_judgment() {
+    let open = |t: &&Coverage| t.fields.iter().filter(|f| !f.judge.is_empty()).map(|f| f.name).collect::<Vec<_>>();
+    none(of_each(|k| k.tables().iter().flat_map(open).collect(), str::to_owned))
+}
+
+#[test]
+fn every_reason_is_a_reason() {
+    use super::mirror::Fate::{Drop, Gap, Keep, Report};
+    let short = |why: &str| why.len() < 8 || why.contains("TODO");
+    let bad = |t: &&Coverage| {
+        let rows = t.fields.iter().filter(|f| match f.fate {
+            Keep => false,
+            Report(why) | Drop(why) | Gap(why) => short(why),
+        });
+        rows.map(|f| f.wire).collect::<Vec<_>>()
+    };
+    let mut problems = of_each(|k| k.tables().iter().flat_map(bad).collect(), str::to_owned);
+    let left = |k: &'static dyn AnyKind| k.inputs().iter().flat_map(|t| t.left).filter(|l| short(l.1)).collect();
+    problems.extend(of_each(left, |l| l.0.to_owned()));
+    none(problems)
+}
+
+/// Wire names of each shape of the model, by service and lower-case name.
+fn shapes(wire: &Value) -> BTreeMap<(String, String), Vec<String>> {
+    let mut shapes = BTreeMap::new();
+    for (service, w) in wire.as_object().unwrap() {
+        let wires = |shape: &str| {
+            let members = w["shapes"][shape].as_object().unwrap();
+            members.values().map(|m| m[0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for shape in w["shapes"].as_object().unwrap().keys() {
+            shapes.insert((service.clone(), shape.to_lowercase()), wires(shape));
+        }
+        // The SDK names an operation's output after the operation; the model may call the shape anything.
+        for (op, shape) in w["ops"].as_object().unwrap() {
+            shapes.insert((service.clone(), format!("{op}Output").to_lowercase()), wires(shape.as_str().unwrap()));
+        }
+    }
+    shapes
+}
+
+#[test]
+fn every_wire_name_of_the_model_has_a_row() {
+    let Some(text) = crate::testing::shared("model/wire.json") else { return };
+    let shapes = shapes(&serde_json::from_str(&text).unwrap());
+    let mut problems = vec![];
+    for k in KINDS {
+        let service = k.name().split(':').next().unwrap();
+        for t in k.tables() {
+            match shapes.get(&(service.to_owned(), t.shape().to_lowercase())) {
+                Some(wires) => problems.extend(t.against_model(wires).into_iter().map(|p| format!("{} {p}", k.name()))),
+                None => problems.push(format!("{} {}: no such shape in the model", k.name(), t.sdk)),
+            }
+        }
+    }
+    none(problems)
+}
+
+#[test]
+fn specs_survive_json() {
+    for k in KINDS {
+        let spec = k.sample(false);
+        let text = canonical(&spec);
+        assert_eq!(canonical(&k.again(&serde_json::from_str(&text).unwrap()).unwrap()), text, "{}", k.name());
+        let mut newer = spec;
+        newer.as_object_mut().unwrap().insert("from_a_newer_version".into(), 1.into());
+        assert!(k.again(&newer).unwrap_err().why.contains("from_a_newer_version"), "{}", k.name());
+    }
+}
+
+#[test]
+fn the_order_of_sets_changes_no_hash() {
+    for k in KINDS {
+        assert_eq!(canonical(&k.sample(false)), canonical(&k.sample(true)), "{}", k.name());
+    }
+}
+
+#[test]
+fn members_that_facts_name_exist() {
+    for k in KINDS {
+        let (facts, sample) = (k.facts(), k.sample(false));
+        for member in facts.immutable.iter().chain(facts.reported.iter().map(|(m, _)| m)) {
+            assert!(sample.get(*member).is_some(), "{}: no member {member}", k.name());
+        }
+        for other in facts.after {
+            assert!(other.parse::<KindName>().is_ok(), "{}: {other} is no kind", k.name());
+        }
+    }
+}
+
+/// A floor time and a policy are made of these: a call that restores must be allowed, and the other way around.
+#[test]
+fn actions_are_those_of_the_service() {
+    for k in KINDS {
+        for action in k.observe().iter().chain(k.restore()) {
+            let (service, name) = action.split_once(':').unwrap_or_default();
+            let words = service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric());
+            assert!(words && !service.is_empty() && !name.is_empty(), "{}: `{action}`", k.name());
+        }
+        let create = (k.facts().calls)(None, &k.sample(false));
+        let converge = (k.facts().calls)(Some(&Value::Object(Default::default())), &k.sample(false));
+        for call in create.iter().chain(&converge) {
+            assert!(k.restore().contains(call), "{}: `{call}` is not among its actions", k.name());
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_parse() {
+    let names: BTreeSet<_> = KINDS.iter().map(|k| k.name()).collect();
+    assert_eq!(names.len(), KINDS.len());
+    for name in names {
+        assert_eq!(name.parse::<KindName>().unwrap().as_str(), name);
+    }
+}
+
+#[test]
+fn every_file_of_a_kind_is_registered() {
+    let kinds = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kinds");
+    let registry = std::fs::read_to_string(kinds.join("registry.rs")).unwrap();
+    let folders = std::fs::read_dir(kinds).unwrap().map(|e| e.unwrap().path());
+    let mut problems = vec![];
+    for folder in folders.filter(|p| p.is_dir() && !p.ends_with("mirror")) {
+        for file in std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()) {
+            let stem = file.file_stem().unwrap().to_str().unwrap();
+            let service = folder.file_name().unwrap().to_str().unwrap();
+            if stem != "mod" && !registry.contains(&format!("<{service}::{stem}::")) {
+                problems.push(format!("{} is not in the registry", file.display()));
+            }
+        }
+    }
+    none(problems)
+}
+
+/// The model tells kinds by the form of an id, the mirror too: they must agree.
+#[test]
+fn both_tables_of_id_prefixes_agree() {
+    for id in [
+        "vpc-0123456789abcdef0",
+        "subnet-0123456789abcdef0",
+        "dopt-0123456789abcdef0",
+        "igw-0123456789abcdef0",
+        "eigw-0123456789abcdef0",
+    ] {
+        let model = crate::model::reference::kind_of_id(id).unwrap();
+        assert_eq!(kind_of(id), Some(model.as_str()));
+    }
+}

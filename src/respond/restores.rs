@@ -1,0 +1,170 @@
+//! The restores that this process runs: one at a time for a plan, each with its stop.
+use super::Hub;
+use crate::{
+    model::{By, IncidentId, IncidentState},
+    plan::Plan,
+    restore::{Progress, Receipt, Restore, apply::ApplyError},
+    store::StoreError,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The plan is being executed already.
+#[derive(Debug, thiserror::Error)]
+#[error("plan {0} is being restored right now; `rollbackd status` shows it")]
+pub struct Busy(pub String);
+
+#[derive(Default)]
+pub struct Restores {
+    running: Mutex<BTreeMap<String, CancellationToken>>,
+    /// Restores in the background, for a graceful end.
+    pub tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+/// Holds a plan's place among the running.
+struct Place<'a> {
+    restores: &'a Restores,
+    plan: String,
+    stop: CancellationToken,
+}
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.restores.lock().remove(&self.plan);
+    }
+}
+
+/// What to do with a plan.
+pub enum Start {
+    Fresh { incident: Option<IncidentId> },
+    Again(Box<Restore>),
+}
+
+/// Why a restore did not come to a receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Aws(#[from] crate::aws::Failure),
+}
+
+impl Restores {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn place(&self, plan: &Plan) -> Result<Place<'_>, Busy> {
+        let name = plan.digest.as_str().to_owned();
+        let mut running = self.lock();
+        if running.contains_key(&name) {
+            return Err(Busy(plan.digest.short().to_owned()));
+        }
+        let stop = self.stopping.child_token();
+        running.insert(name.clone(), stop.clone());
+        Ok(Place { restores: self, plan: name, stop })
+    }
+    pub fn is_running(&self, plan: &crate::model::Hash) -> bool {
+        self.lock().contains_key(plan.as_str())
+    }
+    /// Running restores end their running steps and start no more.
+    pub fn stop_all(&self) {
+        for stop in self.lock().values() {
+            stop.cancel();
+        }
+    }
+    /// As `stop_all`, and nothing starts any more: the process ends.
+    pub fn close(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+    }
+}
+
+impl Hub {
+    /// Executes a plan to its receipt, and writes into its incident what came of it.
+    pub async fn restore(
+        &self,
+        plan: &Plan,
+        start: Start,
+        by: By,
+        progress: &mpsc::UnboundedSender<Progress>,
+    ) -> Result<Receipt, RestoreError> {
+        let place = self.restores.place(plan)?;
+        let core = self.core().await?;
+        let restore = match start {
+            Start::Fresh { incident } => core.engine.begin(plan, incident, by).await?,
+            Start::Again(restore) => core.engine.take_up(plan, &restore, by).await?,
+        };
+        if let Some(id) = &restore.incident {
+            self.change_incident(id, |i| {
+                i.state = IncidentState::Restoring;
+                i.restore = Some(restore.id.clone());
+                i.trouble = None;
+            })
+            .await?;
+        }
+        let result = core.engine.run(plan, &restore, progress, &place.stop).await;
+        if let Some(id) = &restore.incident {
+            self.change_incident(id, |i| match &result {
+                Ok(receipt) => {
+                    i.state = if receipt.is_whole() { IncidentState::Restored } else { IncidentState::PartlyRestored };
+                    i.settled = Some(i.acts.len());
+                    i.trouble = None;
+                }
+                Err(e) => i.trouble = Some(e.to_string()),
+            })
+            .await?;
+        }
+        Ok(result?)
+    }
+
+    /// The same in the background; what it comes to is in the incident, the store and the log.
+    pub fn restore_in_background(self: &Arc<Self>, plan: Plan, start: Start, by: By) {
+        let hub = self.clone();
+        self.restores.tasks.spawn(async move {
+            let (progress, mut steps) = mpsc::unbounded_channel::<Progress>();
+            let log = async {
+                while let Some(p) = steps.recv().await {
+                    tracing::info!(step = p.step, of = p.of, verb = %p.verb, resource = %p.resource, state = %p.state, new_id = p.new_id, why = p.why, "restore");
+                }
+            };
+            let incident = match &start {
+                Start::Fresh { incident } => incident.clone(),
+                Start::Again(restore) => restore.incident.clone(),
+            };
+            let run = async {
+                let result = hub.restore(&plan, start, by, &progress).await;
+                drop(progress);
+                result
+            };
+            let (result, ()) = tokio::join!(run, log);
+            match result {
+                Ok(receipt) => tracing::info!(restore = receipt.restore, restored = receipt.restored, of = receipt.of, "restore ended"),
+                Err(e) => {
+                    tracing::error!(plan = plan.digest.short(), "restore: {e}");
+                    if let Some(id) = incident {
+                        // Not begun: the next plan shows what has changed, and asks again.
+                        let drifted = matches!(e, RestoreError::Apply(ApplyError::Drifted { .. }));
+                        let noted = hub.change_incident(&id, |i| {
+                            i.trouble = Some(e.to_string());
+                            if drifted {
+                                i.state = IncidentState::Open;
+                                i.plan = None;
+                            }
+                        });
+                        if let Err(e) = noted.await {
+                            tracing::error!("{e}");
+                        }
+                    }
+                }
+            }
+            hub.bell.notify_one();
+        });
+    }
+}

@@ -1,0 +1,82 @@
+//! Without a daemon and without a configuration: credentials and a region are enough.
+use crate::site::{Before, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshot_then_deleted_then_restored_by_command() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+
+    let sweep = site.json(&["snapshot", "--label", "golden"]).await;
+    assert!(sweep["errors"].is_null() && sweep["ended"].is_string(), "{sweep:#}");
+    assert!(site.json(&["snapshots"]).await["labels"]["golden"].is_string());
+    assert_eq!(site.json(&["diff", "golden", "live"]).await, serde_json::json!([]), "nothing has changed yet");
+
+    before.env.teardown(&ec2).await;
+    let lost = site.json(&["diff", "golden", "live"]).await;
+    let gone = |kind: &str| {
+        lost.as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["what"] == "gone" && d["resource"].as_str().unwrap().contains(kind))
+            .count()
+    };
+    assert_eq!(
+        (gone("/ec2:subnet/"), gone("/ec2:nat-gateway/"), gone("/ec2:elastic-ip/"), gone("/ec2:vpc/")),
+        (6, 2, 2, 1),
+        "{lost:#}"
+    );
+
+    // Asks before it acts: without a terminal and without --yes it does nothing.
+    let refused = site.run(&["restore", "--vpc", &before.env.vpc]).await;
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert_eq!(kit::Environment::count(&ec2).await.subnets, 0);
+
+    let restored =
+        site.run(&["restore", "--vpc", &before.env.vpc, "--at", "golden", "--yes", "--output", "json"]).await;
+    assert_eq!(restored.code, 0, "{}\n{}", restored.stdout, restored.stderr);
+    let receipt = restored.json();
+    assert_eq!(receipt["restored"], receipt["of"], "{receipt:#}");
+    before.assert_back(&ec2).await;
+
+    // The chain of what was done holds, and a second restore finds nothing to do.
+    assert!(site.json(&["audit", "verify"]).await["broken"].is_null());
+    let again = site.json(&["plan", "--vpc", &before.env.vpc, "--at", "golden"]).await;
+    assert_eq!(again["steps"], serde_json::json!([]), "{again:#}");
+    // Its history goes on under its first id.
+    let history = site.json(&["history", &before.env.vpc]).await;
+    assert_eq!(history["versions"][0]["state"], "present", "{history:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_resource_is_put_back_in_place_and_what_others_did_stays() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+    site.json(&["snapshot", "--label", "golden"]).await;
+
+    ec2.create_tags()
+        .resources(&before.env.group_app)
+        .tags(aws_sdk_ec2::types::Tag::builder().key("Name").value("renamed").build())
+        .send()
+        .await
+        .unwrap();
+    let out = ec2.describe_security_groups().group_ids(&before.env.group_app).send().await.unwrap();
+    let rules = out.security_groups()[0].ip_permissions().to_vec();
+    ec2.revoke_security_group_ingress()
+        .group_id(&before.env.group_app)
+        .set_ip_permissions(Some(rules))
+        .send()
+        .await
+        .unwrap();
+
+    let plan = site.json(&["plan", &before.env.group_app, "--at", "golden"]).await;
+    assert_eq!(
+        (plan["steps"].as_array().unwrap().len(), &plan["steps"][0]["verb"]),
+        (1, &"converge".into()),
+        "{plan:#}"
+    );
+    let restored = site.run(&["restore", plan["digest"].as_str().unwrap(), "--yes"]).await;
+    assert_eq!(restored.code, 0, "{}\n{}", restored.stdout, restored.stderr);
+    before.assert_back(&ec2).await;
+}
