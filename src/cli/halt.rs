@@ -4,8 +4,8 @@ use clap::Args;
 
 /// Stop every automatic act at once, and keep it stopped
 ///
-/// Running automatic restores finish their step and stop; none begins by itself. Survives restarts. Watching and
-/// capturing go on, and what is asked for by command is still done.
+/// Running restores finish their step and stop; none begins by itself. Survives restarts. Watching and capturing go on,
+/// and `rollbackd resume` goes on with what was stopped.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Halt {
     /// Why, for the audit chain [default: none]

@@ -126,7 +126,9 @@ fn branch<'i>(
     page.line(2 + 2 * depth, format_args!("{arrow}{}  {}", s.session, s.actor));
     if let Some(v) = &s.verdict {
         let from = v.inherited_from.as_ref().map(|f| format!(", inherited from {f}")).unwrap_or_default();
-        page.faint(6 + 2 * depth, format_args!("agent by rule `{}`: {} is `{}`{from}", v.rule, v.field, v.value));
+        // Any client may set its user agent: people judge, and nothing is restored unasked.
+        let says = if v.is_suspicion() { "perhaps an agent" } else { "agent" };
+        page.faint(6 + 2 * depth, format_args!("{says} by rule `{}`: {} is `{}`{from}", v.rule, v.field, v.value));
     }
     for child in all.iter().filter(|c| c.parent.as_ref() == Some(&s.session)) {
         branch(page, child, all, depth + 1, shown);
