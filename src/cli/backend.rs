@@ -14,8 +14,11 @@ use crate::{
 };
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
+
+/// How long another command may hold the store before this one gives up.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Who answers: the daemon over its socket, or the service in this process.
 pub enum Backend {
@@ -30,7 +33,7 @@ impl Backend {
             Ok(client) => Ok(Self::Daemon(client)),
             Err(e @ NoDaemon::Denied { .. }) => Err(Fault::failed(e)),
             Err(NoDaemon::Absent(_)) => {
-                let store = Store::open(&config.state_directory)?;
+                let store = Store::open_within(&config.state_directory, STORE_WAIT_MAX).await?;
                 let hub = Hub::new(store, config);
                 stop_on_signal(hub.clone())?;
                 Ok(Self::Here(Service::alone(hub)))

@@ -216,7 +216,11 @@ impl Reconciler {
                 i.planned_for = Some(incident.acts.len());
                 i.lost = told.lost;
                 i.changed = told.changed;
-                i.made = told.made;
+                // Detection knows what was made, the store what it is called.
+                for made in i.made.iter_mut().filter(|m| m.name.is_none()) {
+                    let known = self.hub.store.current(&made.resource).ok().flatten();
+                    made.name = known.and_then(|v| v.name().map(str::to_owned));
+                }
                 i.beyond = told.beyond;
                 i.trouble = None;
                 i.state = match policy.mode {
