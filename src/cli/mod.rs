@@ -42,7 +42,7 @@ Exit codes:
   3  done, but with differences, losses or refusals: the receipt names each
 
 Words:
-  AT, A, B  an RFC 3339 time, a time ago (2h, 30m), before-incident:ID, before-session:ID, or a
+  AT, A, B  an RFC 3339 time, a time ago (2h, 7d), before-incident:ID, before-session:ID, or a
             label that `rollbackd snapshot --label` set
   RESOURCE  an id, alias or name that only one resource has, or a whole key, such as
             aws/111122223333/eu-west-1/ec2:vpc/vpc-0a12

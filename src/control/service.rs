@@ -161,10 +161,7 @@ impl Service {
                     i.state = IncidentState::Rejected;
                     i.settled = Some(i.acts.len());
                 });
-                changed
-                    .await?
-                    .map(|i| Answer::Incident(Box::new(i)))
-                    .ok_or_else(|| Fault::failed("the incident is not in the store any more"))
+                self.decided(changed.await?)
             }
             Request::Halt { reason } => {
                 let halted = Halted { at: Timestamp::now(), by: by(reason) };
@@ -441,9 +438,11 @@ impl Service {
         .await?;
         let changed = self.hub.change_incident(&incident.id, |i| i.state = IncidentState::Restoring).await?;
         self.hub.restore_in_background(plan, Start::Fresh { incident: Some(incident.id) }, by);
-        changed
-            .map(|i| Answer::Incident(Box::new(i)))
-            .ok_or_else(|| Fault::failed("the incident is not in the store any more"))
+        self.decided(changed)
+    }
+    fn decided(&self, incident: Option<Incident>) -> Result<Answer, Fault> {
+        let incident = incident.ok_or_else(|| Fault::failed("the incident is not in the store any more"))?;
+        Ok(Answer::Decided(Box::new(self.line(&incident)?)))
     }
 
     async fn run(

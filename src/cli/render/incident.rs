@@ -24,6 +24,15 @@ pub fn list(page: &mut Page<'_>, lines: &[IncidentLine]) {
     page.line(0, "`rollbackd incidents ID` shows one whole, with what to do next.");
 }
 
+/// After approve or reject: what the incident is now, and how to go on.
+pub fn decided(page: &mut Page<'_>, line: &IncidentLine) {
+    page.line(0, format_args!("Incident {} is {} now.", line.id, line.state));
+    page.line(0, format_args!("`rollbackd incidents {}` shows it.", line.id));
+    if line.state == IncidentState::Restoring {
+        page.line(0, "`rollbackd halt` stops it between two steps.");
+    }
+}
+
 pub fn table(page: &mut Page<'_>, indent: usize, lines: &[IncidentLine]) {
     let now = page.look().now;
     let rows: Vec<Vec<String>> = lines
