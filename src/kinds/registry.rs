@@ -5,14 +5,15 @@ use crate::model::KindName;
 pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::dhcp_options::DhcpOptions>::NEW,
     &Erased::<ec2::egress_only_igw::EgressOnlyIgw>::NEW,
-    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
-    &Erased::<ec2::subnet::Subnet>::NEW,
-    &Erased::<ec2::vpc::Vpc>::NEW,
     &Erased::<ec2::elastic_ip::ElasticIp>::NEW,
+    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
+    &Erased::<ec2::managed_prefix_list::ManagedPrefixList>::NEW,
     &Erased::<ec2::nat_gateway::NatGateway>::NEW,
+    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
     &Erased::<ec2::route_table::RouteTable>::NEW,
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
-    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::subnet::Subnet>::NEW,
+    &Erased::<ec2::vpc::Vpc>::NEW,
 ];
 
 /// The kind of that name, if it is one of ours.

@@ -15,6 +15,7 @@ pub mod dhcp_options;
 pub mod egress_only_igw;
 pub mod elastic_ip;
 pub mod internet_gateway;
+pub mod managed_prefix_list;
 pub mod nat_gateway;
 pub mod network_acl;
 pub mod route_table;
