@@ -10,6 +10,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::managed_prefix_list::ManagedPrefixList>::NEW,
     &Erased::<ec2::nat_gateway::NatGateway>::NEW,
     &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::network_interface::NetworkInterface>::NEW,
     &Erased::<ec2::route_table::RouteTable>::NEW,
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
     &Erased::<ec2::subnet::Subnet>::NEW,

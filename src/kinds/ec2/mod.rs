@@ -18,6 +18,7 @@ pub mod internet_gateway;
 pub mod managed_prefix_list;
 pub mod nat_gateway;
 pub mod network_acl;
+pub mod network_interface;
 pub mod route_table;
 pub mod security_group;
 pub mod subnet;
