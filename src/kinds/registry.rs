@@ -15,6 +15,8 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
     &Erased::<ec2::subnet::Subnet>::NEW,
     &Erased::<ec2::vpc::Vpc>::NEW,
+    &Erased::<ec2::vpc_endpoint::VpcEndpoint>::NEW,
+    &Erased::<ec2::vpc_peering_connection::VpcPeeringConnection>::NEW,
 ];
 
 /// The kind of that name, if it is one of ours.

@@ -23,6 +23,8 @@ pub mod route_table;
 pub mod security_group;
 pub mod subnet;
 pub mod vpc;
+pub mod vpc_endpoint;
+pub mod vpc_peering_connection;
 
 crate::tag!(aws_sdk_ec2::types::Tag);
 
