@@ -20,6 +20,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::vpc::Vpc>::NEW,
     &Erased::<ec2::vpc_endpoint::VpcEndpoint>::NEW,
     &Erased::<ec2::vpc_peering_connection::VpcPeeringConnection>::NEW,
+    &Erased::<ec2::vpn_connection::VpnConnection>::NEW,
     &Erased::<ec2::vpn_gateway::VpnGateway>::NEW,
 ];
 

@@ -28,6 +28,7 @@ pub mod subnet;
 pub mod vpc;
 pub mod vpc_endpoint;
 pub mod vpc_peering_connection;
+pub mod vpn_connection;
 pub mod vpn_gateway;
 
 crate::tag!(aws_sdk_ec2::types::Tag);
