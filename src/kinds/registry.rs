@@ -3,16 +3,28 @@ use super::{AnyKind, ec2, kind::Erased};
 use crate::model::KindName;
 
 pub static KINDS: &[&dyn AnyKind] = &[
+    &Erased::<ec2::customer_gateway::CustomerGateway>::NEW,
     &Erased::<ec2::dhcp_options::DhcpOptions>::NEW,
     &Erased::<ec2::egress_only_igw::EgressOnlyIgw>::NEW,
-    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
-    &Erased::<ec2::subnet::Subnet>::NEW,
-    &Erased::<ec2::vpc::Vpc>::NEW,
     &Erased::<ec2::elastic_ip::ElasticIp>::NEW,
+    &Erased::<ec2::flow_log::FlowLog>::NEW,
+    &Erased::<ec2::instance_connect_endpoint::InstanceConnectEndpoint>::NEW,
+    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
+    &Erased::<ec2::managed_prefix_list::ManagedPrefixList>::NEW,
     &Erased::<ec2::nat_gateway::NatGateway>::NEW,
+    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::network_interface::NetworkInterface>::NEW,
     &Erased::<ec2::route_table::RouteTable>::NEW,
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
-    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::subnet::Subnet>::NEW,
+    &Erased::<ec2::transit_gateway::TransitGateway>::NEW,
+    &Erased::<ec2::transit_gateway_attachment::TransitGatewayAttachment>::NEW,
+    &Erased::<ec2::transit_gateway_route_table::TransitGatewayRouteTable>::NEW,
+    &Erased::<ec2::vpc::Vpc>::NEW,
+    &Erased::<ec2::vpc_endpoint::VpcEndpoint>::NEW,
+    &Erased::<ec2::vpc_peering_connection::VpcPeeringConnection>::NEW,
+    &Erased::<ec2::vpn_connection::VpnConnection>::NEW,
+    &Erased::<ec2::vpn_gateway::VpnGateway>::NEW,
 ];
 
 /// The kind of that name, if it is one of ours.
