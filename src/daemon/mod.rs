@@ -56,7 +56,7 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     let mut signals = signal_hook_tokio::Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(DaemonError::Signals)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let sources = Arc::new(Sources::default());
+    let sources = Arc::new(Sources::new(Timestamp::now()));
     // Rung by SIGHUP: whoever depends on settings looks again.
     let reloaded = Arc::new(Notify::new());
 

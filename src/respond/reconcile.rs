@@ -219,6 +219,11 @@ impl Reconciler {
         let doubt = self.doubt(incident, policy, &told.plan, again);
         self.hub
             .change_incident(&incident.id, |i| {
+                if again && told.plan.is_empty() {
+                    // Records of what was dealt with that came late: nothing is missing because of them.
+                    i.settled = Some(incident.acts.len());
+                    return;
+                }
                 i.plan = Some(digest.clone());
                 i.planned_for = Some(incident.acts.len());
                 i.lost = told.lost;

@@ -195,3 +195,17 @@ async fn rejected_stays_rejected_until_the_agent_goes_on() {
     agent.delete_tags().resources(&before.env.group_monitoring).tags(tag).send().await.unwrap();
     site.whole_incident_in("awaiting-approval").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_again_after_a_restore_a_person_is_asked() {
+    let (site, _daemon, before, agent) = torn_down("mode = \"auto\"\ngrace = \"1s\"").await;
+    site.incident_in("restored").await;
+    before.assert_back(&site.ec2()).await;
+    // The same agent takes it away again: no machine fights another over production.
+    let now = Environment::find(&site.ec2()).await;
+    agent.delete_network_acl_entry().network_acl_id(&now.acl_data).rule_number(100).egress(false).send().await.unwrap();
+    let again = site.whole_incident_in("awaiting-approval").await;
+    assert!(again["trouble"].as_str().unwrap().contains("restored before"), "{again:#}");
+    site.run(&["restore", again["plan"].as_str().unwrap(), "--yes"]).await.ok();
+    before.assert_back(&site.ec2()).await;
+}
