@@ -3,16 +3,19 @@ use super::{AnyKind, ec2, kind::Erased};
 use crate::model::KindName;
 
 pub static KINDS: &[&dyn AnyKind] = &[
+    &Erased::<ec2::capacity_reservation::CapacityReservation>::NEW,
     &Erased::<ec2::dhcp_options::DhcpOptions>::NEW,
     &Erased::<ec2::egress_only_igw::EgressOnlyIgw>::NEW,
-    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
-    &Erased::<ec2::subnet::Subnet>::NEW,
-    &Erased::<ec2::vpc::Vpc>::NEW,
     &Erased::<ec2::elastic_ip::ElasticIp>::NEW,
+    &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
+    &Erased::<ec2::key_pair::KeyPair>::NEW,
     &Erased::<ec2::nat_gateway::NatGateway>::NEW,
+    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::placement_group::PlacementGroup>::NEW,
     &Erased::<ec2::route_table::RouteTable>::NEW,
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
-    &Erased::<ec2::network_acl::NetworkAcl>::NEW,
+    &Erased::<ec2::subnet::Subnet>::NEW,
+    &Erased::<ec2::vpc::Vpc>::NEW,
 ];
 
 /// The kind of that name, if it is one of ours.

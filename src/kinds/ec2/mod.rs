@@ -11,12 +11,15 @@ use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::future::{BoxFuture, join_all};
 
+pub mod capacity_reservation;
 pub mod dhcp_options;
 pub mod egress_only_igw;
 pub mod elastic_ip;
 pub mod internet_gateway;
+pub mod key_pair;
 pub mod nat_gateway;
 pub mod network_acl;
+pub mod placement_group;
 pub mod route_table;
 pub mod security_group;
 pub mod subnet;
@@ -218,6 +221,11 @@ pub async fn all(calls: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), F
         first.message = format!("{}; also {}: {}: {}", first.message, other.action, other.code, other.message);
     }
     Err(first)
+}
+
+/// A service of AWS manages it and makes it itself: such a resource is left out of every `look`.
+pub fn is_managed(operator: Option<&sdk::OperatorResponse>) -> bool {
+    operator.and_then(sdk::OperatorResponse::managed).unwrap_or_default()
 }
 
 /// Says in a failure what the call was about.
