@@ -9,6 +9,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::elastic_ip::ElasticIp>::NEW,
     &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
     &Erased::<ec2::key_pair::KeyPair>::NEW,
+    &Erased::<ec2::launch_template::LaunchTemplate>::NEW,
     &Erased::<ec2::nat_gateway::NatGateway>::NEW,
     &Erased::<ec2::network_acl::NetworkAcl>::NEW,
     &Erased::<ec2::placement_group::PlacementGroup>::NEW,

@@ -17,6 +17,7 @@ pub mod egress_only_igw;
 pub mod elastic_ip;
 pub mod internet_gateway;
 pub mod key_pair;
+pub mod launch_template;
 pub mod nat_gateway;
 pub mod network_acl;
 pub mod placement_group;
