@@ -15,7 +15,9 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::placement_group::PlacementGroup>::NEW,
     &Erased::<ec2::route_table::RouteTable>::NEW,
     &Erased::<ec2::security_group::SecurityGroup>::NEW,
+    &Erased::<ec2::snapshot::Snapshot>::NEW,
     &Erased::<ec2::subnet::Subnet>::NEW,
+    &Erased::<ec2::volume::Volume>::NEW,
     &Erased::<ec2::vpc::Vpc>::NEW,
 ];
 
