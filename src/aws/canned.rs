@@ -70,7 +70,7 @@ impl Canned {
     }
     /// The writing calls so far, as text.
     pub fn wrote(&self) -> Vec<String> {
-        let reads = |c: &Call| ["Describe", "Get", "List"].iter().any(|r| c.action.starts_with(r));
+        let reads = |c: &Call| ["Describe", "Get", "List", "Search"].iter().any(|r| c.action.starts_with(r));
         self.asked().iter().filter(|c| !reads(c)).map(Call::text).collect()
     }
     pub fn http(&self) -> SharedHttpClient {

@@ -115,6 +115,16 @@ impl Failure {
             class: Class::Unknown,
         }
     }
+    /// One item of a call that succeeded for others, or for none, and says so in its answer.
+    pub fn of_item(action: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let code = code.into();
+        let class = class_of(&code, 400);
+        Self { action, code, message: message.into(), request_id: None, class }
+    }
+    /// Something is still going on that the call would collide with: to be tried again.
+    pub fn busy(action: &'static str, message: impl Into<String>) -> Self {
+        Self { action, code: "IncorrectState".into(), message: message.into(), request_id: None, class: Class::Busy }
+    }
     /// A call that could not be built from a spec.
     pub fn unbuildable(action: &'static str, why: impl fmt::Display) -> Self {
         Self { action, code: "Unbuildable".into(), message: why.to_string(), request_id: None, class: Class::Invalid }

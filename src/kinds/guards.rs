@@ -114,7 +114,7 @@ fn the_order_of_sets_changes_no_hash() {
 fn members_that_facts_name_exist() {
     for k in KINDS {
         let (facts, sample) = (k.facts(), k.sample(false));
-        for member in facts.immutable.iter().chain(facts.reported.iter().map(|(m, _)| m)) {
+        for member in facts.immutable.iter().chain(facts.given).chain(facts.reported.iter().map(|(m, _)| m)) {
             assert!(sample.get(*member).is_some(), "{}: no member {member}", k.name());
         }
         for other in facts.after {

@@ -85,6 +85,8 @@ pub trait Kind: Sized + Send + Sync + 'static {
     const PERISHABLE: bool = false;
     /// Members that only a create call can give: a difference there cannot be converged.
     const IMMUTABLE: &'static [&'static str] = &[];
+    /// Members that create gives and a later call can change: the link that follows has nothing to do for them.
+    const GIVEN: &'static [&'static str] = &[];
     /// Members in the spec that no call can give back, with why: shown, never planned.
     const REPORTED: &'static [(&'static str, &'static str)] = &[];
     /// Kinds that must be fully linked before this one is created, when both belong to the same owner: a NAT gateway
@@ -230,6 +232,7 @@ impl<K: Kind> AnyKind for Erased<K> {
             phase: K::PHASE,
             perishable: K::PERISHABLE,
             immutable: K::IMMUTABLE,
+            given: K::GIVEN,
             reported: K::REPORTED,
             after: K::AFTER,
             link_after: K::LINK_AFTER,

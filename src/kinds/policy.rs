@@ -169,7 +169,10 @@ mod tests {
         ];
         for action in policy["Statement"].as_array().unwrap().iter().flat_map(|s| s["Action"].as_array().unwrap()) {
             let call = action.as_str().unwrap();
-            let reads = call.contains(":Describe") || call.contains(":Get") || call.contains(":List");
+            let reads = call.contains(":Describe")
+                || call.contains(":Get")
+                || call.contains(":List")
+                || call.contains(":Search");
             assert!(reads || allowed.contains(&call), "{call} in the policy that only reads");
         }
     }

@@ -21,6 +21,8 @@ pub struct Facts {
     pub phase: Phase,
     pub perishable: bool,
     pub immutable: &'static [&'static str],
+    /// What create gives beside the immutable members and the tags.
+    pub given: &'static [&'static str],
     pub reported: &'static [(&'static str, &'static str)],
     pub after: &'static [&'static str],
     pub link_after: &'static [&'static str],

@@ -257,13 +257,10 @@ impl<'a> Maker<'a> {
         }
         self.note_texts(key, &want);
     }
-    /// About what create alone makes: the members that only it can give, and the tags.
+    /// About what create alone makes: the members that it gives, and the tags.
     fn fresh(&self, facts: &Facts, want: &Value) -> Value {
-        let kept = want
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(k, _)| facts.immutable.contains(&k.as_str()) || *k == "tags");
+        let is_given = |k: &str| facts.immutable.contains(&k) || facts.given.contains(&k) || k == "tags";
+        let kept = want.as_object().into_iter().flatten().filter(|(k, _)| is_given(k));
         Value::Object(kept.map(|(k, v)| (k.clone(), v.clone())).collect())
     }
     /// The spec without rows and members that point at what stays dead: AWS would refuse them.

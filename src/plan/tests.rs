@@ -13,6 +13,7 @@ fn facts(kind: &KindName) -> Option<Facts> {
         phase: Phase::Network,
         perishable: false,
         immutable: &["cidr"],
+        given: &[],
         reported: &[],
         after: &[],
         link_after: &[],

@@ -373,15 +373,29 @@ impl Run<'_> {
             *entry = self.note(step, entry, Event::Made(id)).await?;
         }
         let id = entry.new_id.clone().unwrap_or_else(|| self.latest_id(step));
+        self.settle(kind, cx, &id, "made", deadline).await
+    }
+
+    /// Waits until it is ready for those that need it.
+    async fn settle(
+        &self,
+        kind: &'static dyn AnyKind,
+        cx: &Cx,
+        id: &str,
+        what: &str,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
         let mut pace = Pace::new(deadline);
         loop {
-            let state = match kind.settled(cx, &id).await {
+            let state = match kind.settled(cx, id).await {
                 Ok(Settled::Ready) => return Ok(()),
-                Ok(Settled::Failed(why)) => return Err(Trouble::Step(format!("{id} was made and then failed: {why}"))),
+                Ok(Settled::Failed(why)) => {
+                    return Err(Trouble::Step(format!("{id} was {what} and then failed: {why}")));
+                }
                 Ok(Settled::Waiting(state)) => state,
                 Err(f) => pace.or_fail(f)?,
             };
-            pace.wait(|| format!("{id} was made but is not ready: {state}")).await?;
+            pace.wait(|| format!("{id} was {what} but is not ready: {state}")).await?;
         }
     }
 
@@ -449,7 +463,8 @@ impl Run<'_> {
         loop {
             let why = match kind.read(cx, &id).await {
                 Ok(Some(now)) => match kind.converge(cx, &id, &now.spec, &want).await {
-                    Ok(()) => return Ok(()),
+                    // H12: an attachment takes minutes, and what is linked next needs it.
+                    Ok(()) => return self.settle(kind, cx, &id, "changed", deadline).await,
                     // Somebody was faster, or the read was stale: the next read shows it.
                     Err(f) if f.class == Class::Exists && pace.looks < 5 => f.to_string(),
                     Err(f) => pace.or_fail(f)?,
