@@ -382,6 +382,8 @@ impl Kind for Volume {
         "kms_key_id",
         "volume_initialization_rate",
     ];
+    const GIVEN: &'static [&'static str] =
+        &["volume_id", "made_with", "size", "volume_type", "iops", "throughput", "multi_attach_enabled"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("snapshot_id", "it says what a volume was first made from: now its newest copy")];
 
@@ -451,7 +453,9 @@ impl Kind for Volume {
         let here = volumes(cx, Some(vec![filter("volume-id", [id])])).await?.pop();
         let Some(v) = here else { return Ok(Settled::Waiting("not listed yet".into())) };
         let word = v.state.as_ref().map_or("unknown", |s| s.as_str()).to_owned();
+        let is_arriving = |a: &sdk::VolumeAttachment| a.state == Some(sdk::VolumeAttachmentState::Attaching);
         Ok(match v.state {
+            Some(InUse) if v.attachments().iter().any(is_arriving) => Settled::Waiting("attaching".into()),
             Some(Available | InUse) => Settled::Ready,
             // Such as a key that may not be used: AWS gives no reason.
             Some(Error | Deleting | Deleted) => Settled::Failed(word),
@@ -474,15 +478,9 @@ impl Kind for Volume {
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVolume"] };
-        // What a plan foresees has the figures that create gives.
-        let mut now = now.clone();
-        if now.volume_type.is_none() {
-            (now.volume_type, now.size, now.iops) = (want.volume_type.clone(), want.size, want.iops);
-            (now.throughput, now.multi_attach_enabled) = (want.throughput, want.multi_attach_enabled);
-        }
         let mut out = tag_calls(&now.tags, &want.tags);
-        out.extend(modified(&now, want).map(|_| "ec2:ModifyVolume"));
-        let todo = Attachments::new(&now, want);
+        out.extend(modified(now, want).map(|_| "ec2:ModifyVolume"));
+        let todo = Attachments::new(now, want);
         out.extend(todo.detach.iter().map(|_| "ec2:DetachVolume"));
         out.extend(todo.attach.iter().map(|_| "ec2:AttachVolume"));
         out.extend(todo.flag.iter().map(|_| "ec2:ModifyInstanceAttribute"));
