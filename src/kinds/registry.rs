@@ -7,6 +7,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::dhcp_options::DhcpOptions>::NEW,
     &Erased::<ec2::egress_only_igw::EgressOnlyIgw>::NEW,
     &Erased::<ec2::elastic_ip::ElasticIp>::NEW,
+    &Erased::<ec2::image::Image>::NEW,
     &Erased::<ec2::instance::Instance>::NEW,
     &Erased::<ec2::internet_gateway::InternetGateway>::NEW,
     &Erased::<ec2::key_pair::KeyPair>::NEW,

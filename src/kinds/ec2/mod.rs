@@ -15,6 +15,7 @@ pub mod capacity_reservation;
 pub mod dhcp_options;
 pub mod egress_only_igw;
 pub mod elastic_ip;
+pub mod image;
 pub mod instance;
 pub mod internet_gateway;
 pub mod key_pair;
