@@ -19,7 +19,11 @@ fn say(text: &str) {
 /// The binary beside this example, built if it is not there or is out of date.
 fn rollbackd() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet", "--bin", "rollbackd"]).status().expect("run cargo");
+    // Together with this example, so that both share one build of every dependency.
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--example", "demo", "--bin", "rollbackd"])
+        .status()
+        .expect("run cargo");
     assert!(built.success(), "rollbackd does not build");
     let example = std::env::current_exe().expect("this program has a path");
     let debug = example.ancestors().nth(2).expect("examples are two folders below the target's profile");

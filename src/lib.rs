@@ -28,6 +28,7 @@
 pub mod audit;
 pub mod aws;
 pub mod capture;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -81,7 +81,7 @@ impl Budget {
         let Some((name, aws)) = bucket(action) else { return Ok(now) };
         let ours = aws.half();
         let shares = match purpose {
-            Purpose::Restore => vec![(Part::All, ours)],
+            Purpose::Restore | Purpose::Respond => vec![(Part::All, ours)],
             Purpose::Sweep => vec![(Part::All, ours), (Part::Sweeps, ours.half())],
         };
         // A poisoned lock holds plain instants: as good as ever.

@@ -22,6 +22,8 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     Sweep,
+    /// Reads that an incident or a person waits for: what a record named, what a plan is made from.
+    Respond,
     Restore,
 }
 
@@ -160,6 +162,10 @@ impl Aws {
     /// Clients for reading a scope.
     pub async fn sweep_cx(&self, scope: &Scope) -> Result<Cx, Failure> {
         self.cx(scope, Purpose::Sweep, None).await
+    }
+    /// Clients for reads of a scope that somebody waits for.
+    pub async fn respond_cx(&self, scope: &Scope) -> Result<Cx, Failure> {
+        self.cx(scope, Purpose::Respond, None).await
     }
     /// Clients for one restore. `digest` is the plan's: it tags the session of the role that is assumed, so that
     /// CloudTrail ties every call to what was approved. `leave` ends it.

@@ -169,7 +169,7 @@ impl Capture {
         keys: Vec<&ResourceKey>,
         cause: &Cause,
     ) -> Result<Vec<Version>, CaptureError> {
-        let cx = self.aws.sweep_cx(scope).await?;
+        let cx = self.aws.respond_cx(scope).await?;
         let ids: Vec<String> = keys.iter().map(|k| k.id.clone()).collect();
         let began = Timestamp::now();
         let found = look(&cx, kind.name(), &ids).await?;

@@ -111,6 +111,8 @@ pub enum Answer {
     Diff(Vec<Difference>),
     Incidents(Vec<IncidentLine>),
     Incident(Box<Incident>),
+    /// What approve or reject made of an incident.
+    Decided(Box<IncidentLine>),
     Plan(Box<Plan>),
     Receipt(Box<Receipt>),
     Halted(Halted),

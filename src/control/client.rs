@@ -50,26 +50,28 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(Fault::failed)?;
-        let answer = self.sender.send_request(request).await.map_err(|e| broken(&e))?;
-        let mut body = answer.into_body();
+        self.sender.ready().await.map_err(|e| broken(&e))?;
+        let reply = self.sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let mut body = reply.into_body();
         let mut pending: Vec<u8> = vec![];
+        let mut answer = None;
+        // To its very end: a reply that is left half read closes the connection.
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|e| broken(&e))?.into_data() else { continue };
             pending.extend_from_slice(&data);
             while let Some(end) = pending.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = pending.drain(..=end).collect();
-                let frame: Frame = serde_json::from_slice(&line).map_err(|e| {
-                    Fault::failed(format!(
-                        "the daemon's answer is not understood: {e}; are command and daemon of the same version?"
-                    ))
-                })?;
-                match frame {
+                match serde_json::from_slice(&line).map_err(|e| other_version(&e))? {
                     Frame::Progress(p) => progress(&p),
-                    Frame::Answer(answer) => return Ok(answer),
-                    Frame::Fault(fault) => return Err(fault),
+                    Frame::Answer(a) => answer = Some(Ok(a)),
+                    Frame::Fault(fault) => answer = Some(Err(fault)),
                 }
             }
         }
-        Err(broken(&"no answer came"))
+        answer.unwrap_or_else(|| Err(broken(&"no answer came")))
     }
+}
+
+fn other_version(e: &serde_json::Error) -> Fault {
+    Fault::failed(format!("the daemon's answer is not understood: {e}; are command and daemon of the same version?"))
 }

@@ -27,10 +27,25 @@ pub struct Service {
     sources: Option<Arc<Sources>>,
 }
 /// The health of each source of a daemon, by name.
-#[derive(Default)]
-pub struct Sources(Mutex<Vec<(String, watch::Receiver<Health>)>>);
+pub struct Sources {
+    since: Timestamp,
+    all: Mutex<Vec<(String, watch::Receiver<Health>)>>,
+}
 
 impl Sources {
+    /// `since`: when the daemon began to listen.
+    pub fn new(since: Timestamp) -> Self {
+        Self { since, all: Mutex::default() }
+    }
+    /// Sources that have brought nothing for longer than `silence`: whoever blinds the trail is not heard any more.
+    fn silent(&self, now: Timestamp, silence: jiff::SignedDuration) -> Vec<String> {
+        let silent = |h: &Health| now.duration_since(h.last_message.unwrap_or(self.since)) > silence;
+        let all = self.lock();
+        let names = all.iter().filter(|(_, h)| silent(&h.borrow())).map(|(name, _)| name);
+        names
+            .map(|name| format!("no record came through {name} for over {silence:#}: look whether the trail is logging and the rule is enabled"))
+            .collect()
+    }
     pub fn set(&self, name: &str, health: watch::Receiver<Health>) {
         self.lock().push((name.to_owned(), health));
     }
@@ -38,7 +53,7 @@ impl Sources {
         self.lock().retain(|(name, _)| stays(name));
     }
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(String, watch::Receiver<Health>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,12 +174,9 @@ impl Service {
                     .await?;
                 let changed = self.hub.change_incident(&incident.id, |i| {
                     i.state = IncidentState::Rejected;
-                    i.settled = Some(i.acts.len());
+                    i.settled = i.planned_for;
                 });
-                changed
-                    .await?
-                    .map(|i| Answer::Incident(Box::new(i)))
-                    .ok_or_else(|| Fault::failed("the incident is not in the store any more"))
+                self.decided(changed.await?)
             }
             Request::Halt { reason } => {
                 let halted = Halted { at: Timestamp::now(), by: by(reason) };
@@ -441,9 +453,11 @@ impl Service {
         .await?;
         let changed = self.hub.change_incident(&incident.id, |i| i.state = IncidentState::Restoring).await?;
         self.hub.restore_in_background(plan, Start::Fresh { incident: Some(incident.id) }, by);
-        changed
-            .map(|i| Answer::Incident(Box::new(i)))
-            .ok_or_else(|| Fault::failed("the incident is not in the store any more"))
+        self.decided(changed)
+    }
+    fn decided(&self, incident: Option<Incident>) -> Result<Answer, Fault> {
+        let incident = incident.ok_or_else(|| Fault::failed("the incident is not in the store any more"))?;
+        Ok(Answer::Decided(Box::new(self.line(&incident)?)))
     }
 
     async fn run(
@@ -536,6 +550,9 @@ impl Service {
             Some(sources) => sources.lock().iter().map(|(name, health)| source(name, health)).collect(),
             None => vec![],
         };
+        if let Some(sources) = &self.sources {
+            troubles.extend(sources.silent(Timestamp::now(), self.hub.config().trail.silence));
+        }
         let restores: Vec<RestoreLine> = store
             .restores::<Restore>()?
             .into_iter()

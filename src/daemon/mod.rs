@@ -27,6 +27,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long steps under way may take to end once asked to. systemd's `TimeoutStopSec` is longer.
 const DRAIN_MAX: Duration = Duration::from_secs(45);
+/// How long a command that was started without a daemon may hold the store.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// After a round that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -47,13 +49,14 @@ pub enum DaemonError {
 
 /// Runs until told to stop. `path` is the file that SIGHUP reads again.
 pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonError> {
-    let store = Store::open(&config.state_directory)?;
+    // The socket first: another daemon is told apart at once from a command that holds the store for a moment.
+    let server = Server::bind(&config.control).await?;
+    let store = Store::open_within(&config.state_directory, STORE_WAIT_MAX).await?;
     let hub = Hub::new(store, config);
-    let server = Server::bind(&hub.config().control).await?;
     let mut signals = signal_hook_tokio::Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(DaemonError::Signals)?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let sources = Arc::new(Sources::default());
+    let sources = Arc::new(Sources::new(Timestamp::now()));
     // Rung by SIGHUP: whoever depends on settings looks again.
     let reloaded = Arc::new(Notify::new());
 

@@ -410,16 +410,16 @@ impl State {
         };
         match before.first() {
             None => fresh,
+            // What others wrote into it stays as it is.
             Some(&old) => Incident {
-                id: old.id.clone(),
-                state: old.state,
-                lost: old.lost.clone(),
-                changed: old.changed.clone(),
-                beyond: old.beyond.clone(),
-                plan: old.plan.clone(),
-                restore: old.restore.clone(),
-                trouble: old.trouble.clone(),
-                ..fresh
+                actor: fresh.actor,
+                sessions: fresh.sessions,
+                acts: fresh.acts,
+                first: fresh.first,
+                last: fresh.last,
+                closed: fresh.closed,
+                made: fresh.made,
+                ..old.clone()
             },
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
 
 const FORM: &str =
-    "an RFC 3339 time, a time ago such as `2h` or `30m`, `before-incident:ID`, `before-session:ID`, or a label";
+    "an RFC 3339 time, a time ago such as `2h` or `7d`, `before-incident:ID`, `before-session:ID`, or a label";
 
 /// A named instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,10 @@ impl FromStr for At {
         if let Ok(time) = s.parse() {
             return Ok(Self::Time(time));
         }
-        if let Ok(ago) = s.parse::<jiff::SignedDuration>() {
+        // A day is 24 hours here: an instant has no time zone.
+        if let Ok(span) = s.parse::<jiff::Span>()
+            && let Ok(ago) = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        {
             return if ago.is_negative() { Err(not()) } else { Ok(Self::Ago(ago)) };
         }
         let label = s.len() <= 64
@@ -78,6 +81,7 @@ mod tests {
         assert!(matches!("2026-03-01T10:00:00Z".parse(), Ok(At::Time(_))));
         assert!(matches!("2h".parse(), Ok(At::Ago(_))));
         assert!(matches!("90s".parse(), Ok(At::Ago(_))));
+        assert_eq!("7d".parse(), Ok(At::Ago(jiff::SignedDuration::from_hours(7 * 24))));
         assert!(matches!("before-incident:inc-0a1b2c3d".parse(), Ok(At::Named(PointName::BeforeIncident(_)))));
         assert!(matches!("before-session:ASIAEXAMPLE".parse(), Ok(At::Named(PointName::BeforeSession(_)))));
         assert!(matches!("friday-release".parse(), Ok(At::Named(PointName::Label(_)))));

@@ -15,6 +15,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 /// Arrivals taken at a time.
 const ARRIVALS_PER_ROUND: usize = 1000;
 
+/// A sweep that began this shortly before is as good as one now: what was changed since has records of its own.
+const CHECKPOINT_FRESH: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
 /// Why a round did not end.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundError {
@@ -124,29 +127,33 @@ impl Reconciler {
         Ok(())
     }
 
-    /// An agent's session was first seen: capture its scope at once, beside everything else.
+    /// An agent's session was first seen: capture its scope at once, beside everything else. One sweep serves all that
+    /// began since the last one.
     fn checkpoint(&mut self) {
         let fresh: Vec<SessionId> =
             self.detection.agents().map(|s| s.id).filter(|id| !self.checkpointed.contains(id)).collect();
-        for session in fresh {
-            self.checkpointed.insert(session.clone());
-            let hub = self.hub.clone();
-            self.hub.restores.tasks.spawn(async move {
-                let swept = async {
-                    let core = hub.core().await.map_err(|e| e.to_string())?;
-                    core.capture
-                        .sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone() })
-                        .await
-                        .map_err(|e| e.to_string())
-                };
-                match swept.await {
-                    Ok(sweep) => {
-                        tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session")
-                    }
-                    Err(e) => tracing::error!(%session, "no checkpoint of an agent's session: {e}"),
+        let Some(session) = fresh.first().cloned() else { return };
+        self.checkpointed.extend(fresh);
+        let hub = self.hub.clone();
+        self.hub.restores.tasks.spawn(async move {
+            let swept = async {
+                let last = hub.store.sweeps(1).map_err(|e| e.to_string())?;
+                let age = last.first().map(|s| Timestamp::now().duration_since(s.started));
+                if age.is_some_and(|age| age < CHECKPOINT_FRESH) {
+                    return Ok(None);
                 }
-            });
-        }
+                let core = hub.core().await.map_err(|e| e.to_string())?;
+                let sweep = core.capture.sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone() }).await;
+                sweep.map(Some).map_err(|e| e.to_string())
+            };
+            match swept.await {
+                Ok(Some(sweep)) => {
+                    tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session");
+                }
+                Ok(None) => tracing::info!(%session, "an agent's session, right after a sweep: that is its checkpoint"),
+                Err(e) => tracing::error!(%session, "no checkpoint of an agent's session: {e}"),
+            }
+        });
     }
 
     /// Plans for an incident and starts what may start; how long until it may, if the policy will.
@@ -212,11 +219,20 @@ impl Reconciler {
         let doubt = self.doubt(incident, policy, &told.plan, again);
         self.hub
             .change_incident(&incident.id, |i| {
+                if again && told.plan.is_empty() {
+                    // Records of what was dealt with that came late: nothing is missing because of them.
+                    i.settled = Some(incident.acts.len());
+                    return;
+                }
                 i.plan = Some(digest.clone());
                 i.planned_for = Some(incident.acts.len());
                 i.lost = told.lost;
                 i.changed = told.changed;
-                i.made = told.made;
+                // Detection knows what was made, the store what it is called.
+                for made in i.made.iter_mut().filter(|m| m.name.is_none()) {
+                    let known = self.hub.store.current(&made.resource).ok().flatten();
+                    made.name = known.and_then(|v| v.name().map(str::to_owned));
+                }
                 i.beyond = told.beyond;
                 i.trouble = None;
                 i.state = match policy.mode {

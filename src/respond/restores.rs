@@ -1,34 +1,41 @@
 //! The restores that this process runs: one at a time for a plan, each with its stop.
 use super::Hub;
 use crate::{
-    model::{By, IncidentId, IncidentState},
+    model::{By, Hash, IncidentId, IncidentState, ResourceKey},
     plan::Plan,
     restore::{Progress, Receipt, Restore, apply::ApplyError},
     store::StoreError,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The plan is being executed already.
+/// Something that the plan would restore is being restored already: two at once could make it twice.
 #[derive(Debug, thiserror::Error)]
-#[error("plan {0} is being restored right now; `rollbackd status` shows it")]
-pub struct Busy(pub String);
+#[error("plan {plan} is being restored right now, {resource} with it; `rollbackd status` shows it")]
+pub struct Busy {
+    pub plan: String,
+    pub resource: ResourceKey,
+}
 
 #[derive(Default)]
 pub struct Restores {
-    running: Mutex<BTreeMap<String, CancellationToken>>,
+    running: Mutex<BTreeMap<Hash, Running>>,
     /// Restores in the background, for a graceful end.
     pub tasks: TaskTracker,
     stopping: CancellationToken,
 }
+struct Running {
+    resources: BTreeSet<ResourceKey>,
+    stop: CancellationToken,
+}
 /// Holds a plan's place among the running.
 struct Place<'a> {
     restores: &'a Restores,
-    plan: String,
+    plan: Hash,
     stop: CancellationToken,
 }
 impl Drop for Place<'_> {
@@ -57,26 +64,31 @@ pub enum RestoreError {
 }
 
 impl Restores {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Hash, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn place(&self, plan: &Plan) -> Result<Place<'_>, Busy> {
-        let name = plan.digest.as_str().to_owned();
-        let mut running = self.lock();
-        if running.contains_key(&name) {
-            return Err(Busy(plan.digest.short().to_owned()));
+        let resources: BTreeSet<ResourceKey> = plan.resources().into_iter().cloned().collect();
+        let mut all = self.lock();
+        for (other, running) in all.iter() {
+            if let Some(resource) = running.resources.intersection(&resources).next() {
+                return Err(Busy { plan: other.short().to_owned(), resource: resource.clone() });
+            }
         }
         let stop = self.stopping.child_token();
-        running.insert(name.clone(), stop.clone());
-        Ok(Place { restores: self, plan: name, stop })
+        all.insert(plan.digest.clone(), Running { resources, stop: stop.clone() });
+        Ok(Place { restores: self, plan: plan.digest.clone(), stop })
     }
-    pub fn is_running(&self, plan: &crate::model::Hash) -> bool {
-        self.lock().contains_key(plan.as_str())
+    pub fn is_running(&self, plan: &Hash) -> bool {
+        self.lock().contains_key(plan)
+    }
+    pub fn any(&self) -> bool {
+        !self.lock().is_empty()
     }
     /// Running restores end their running steps and start no more.
     pub fn stop_all(&self) {
-        for stop in self.lock().values() {
-            stop.cancel();
+        for running in self.lock().values() {
+            running.stop.cancel();
         }
     }
     /// As `stop_all`, and nothing starts any more: the process ends.
@@ -114,7 +126,8 @@ impl Hub {
             self.change_incident(id, |i| match &result {
                 Ok(receipt) => {
                     i.state = if receipt.is_whole() { IncidentState::Restored } else { IncidentState::PartlyRestored };
-                    i.settled = Some(i.acts.len());
+                    // What the plan knew of is dealt with; acts that came meanwhile are not.
+                    i.settled = i.planned_for;
                     i.trouble = None;
                 }
                 Err(e) => i.trouble = Some(e.to_string()),

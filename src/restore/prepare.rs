@@ -47,7 +47,6 @@ pub struct Told {
     pub plan: Plan,
     pub lost: Vec<Touched>,
     pub changed: Vec<Touched>,
-    pub made: Vec<Touched>,
     pub beyond: Vec<String>,
 }
 
@@ -157,7 +156,6 @@ impl Preparer {
                 Verb::Link => false,
             };
         }
-        let mut made = BTreeSet::new();
         let mut beyond = BTreeSet::new();
         for act in incident.acts.iter().filter(|a| a.error.is_none()) {
             for target in &act.targets {
@@ -168,10 +166,6 @@ impl Preparer {
                         } else if !world.contains_key(key) && self.store().history(key)?.is_empty() {
                             beyond.insert(format!("{} {} ({}): no snapshot knows it", key.kind, key.id, act.name));
                         }
-                    }
-                    Target::Resource(key) if !world.contains_key(key) => {
-                        let name = self.store().current(key)?.and_then(|v| v.name().map(str::to_owned));
-                        made.insert(Touched { resource: key.clone(), name });
                     }
                     Target::Resource(_) => {}
                     Target::Named { kind, name } if act.destroyed() && self.store().find(name)?.is_empty() => {
@@ -186,7 +180,6 @@ impl Preparer {
             plan,
             lost: lost.into_iter().collect(),
             changed: changed.into_iter().collect(),
-            made: made.into_iter().collect(),
             beyond: beyond.into_iter().collect(),
         })
     }

@@ -31,9 +31,16 @@ pub use verify::{Problem, Report};
 use crate::model::Timestamp;
 use engine::Engine;
 use error::Result;
+use std::time::Duration;
 use std::{fs::File, path::Path, path::PathBuf, sync::Arc, thread::JoinHandle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use writer::{Failure, Job};
+
+/// Between attempts at a store that another process holds.
+const HELD_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The open store. Clones share it; it closes when the last one goes, which waits for the writer to finish.
 #[derive(Clone)]
@@ -89,6 +96,17 @@ impl Store {
         let inner =
             Inner { dir: dir.into(), trouble, failure, queue: Some(queue), writer: Some(writer), engine, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same; another process may hold the store for up to `wait` first.
+    pub async fn open_within(dir: &Path, wait: Duration) -> Result<Self> {
+        let give_up = Instant::now() + wait;
+        loop {
+            match Self::open(dir) {
+                Err(StoreError::Held { .. }) if Instant::now() < give_up => tokio::time::sleep(HELD_LOOK_EVERY).await,
+                opened => return opened,
+            }
+        }
     }
     /// The directory that it was opened in.
     pub fn dir(&self) -> &Path {

@@ -33,7 +33,7 @@ async fn killed_at_many_moments_and_resumed_there_is_one_of_each() {
         before.env.teardown(&ec2).await;
         let plan = site.json(&["plan", "--vpc", &before.env.vpc, "--at", "golden"]).await;
 
-        site.aws.freeze(operation, *nth, *moment);
+        site.aws.freeze(operation, *nth - 1, *moment);
         let mut restore = Daemon::spawn(binary(), &["restore", plan["digest"].as_str().unwrap(), "--yes"], &site.env());
         site.aws.frozen(SOON).await;
         restore.kill9().await;
@@ -57,7 +57,7 @@ async fn the_daemon_killed_in_a_restore_says_so_and_resumes() {
     let mut daemon = site.daemon().await;
     before.env.teardown(&site.agent().await).await;
     let incident = site.whole_incident_in("awaiting-approval").await;
-    site.aws.freeze("CreateSubnet", 3, Moment::After);
+    site.aws.freeze("CreateSubnet", 2, Moment::After);
     site.json(&["approve", incident["plan"].as_str().unwrap()]).await;
     site.aws.frozen(SOON).await;
     daemon.kill9().await;
@@ -89,7 +89,7 @@ async fn asked_to_stop_it_ends_the_step_and_resume_goes_on() {
     let mut daemon = site.daemon().await;
     before.env.teardown(&site.agent().await).await;
     let incident = site.whole_incident_in("awaiting-approval").await;
-    site.aws.freeze("CreateVpc", 1, Moment::After);
+    site.aws.freeze("CreateVpc", 0, Moment::After);
     site.json(&["approve", incident["plan"].as_str().unwrap()]).await;
     site.aws.frozen(SOON).await;
     daemon.signal(kit::Signal::Term).await;

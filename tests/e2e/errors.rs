@@ -43,6 +43,9 @@ async fn each_mistake_has_one_clear_error() {
         &["credentials"],
     );
 
+    site.aws.fail("GetCallerIdentity", 1, "ExpiredToken", 403);
+    says(&site.run(&["snapshot"]).await, 1, &["ExpiredToken", "renew the AWS credentials"]);
+
     // Missing permission: which action to allow.
     site.aws.fail("DescribeVpcs", 1, "UnauthorizedOperation", 403);
     let swept = site.run(&["snapshot"]).await;

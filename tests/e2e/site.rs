@@ -136,7 +136,10 @@ impl Site {
     }
     /// `status`, once a daemon answers.
     pub async fn status(&self) -> Option<Value> {
-        let ended = self.run(&["status", "--output", "json"]).await;
+        // The socket alone: a configuration that does not load is the daemon's to tell.
+        let mut env = self.env();
+        env.retain(|(name, _)| name != "ROLLBACKD_CONFIG");
+        let ended = self.run_with(&["status", "--output", "json"], &env).await;
         let status: Value = serde_json::from_str(&ended.stdout).ok()?;
         (status["daemon"] == true).then_some(status)
     }
@@ -150,28 +153,43 @@ impl Site {
         .await;
     }
 
+    /// What a test that waits in vain needs to see.
+    async fn dump(&self) -> String {
+        let incidents = self.json(&["incidents"]).await;
+        format!("{incidents:#}\n{:#}", self.status().await.unwrap_or_default())
+    }
     pub async fn incidents(&self) -> Vec<Value> {
         self.json(&["incidents"]).await.as_array().cloned().unwrap_or_default()
     }
     /// The one incident, once it is in a state.
     pub async fn incident_in(&self, state: &str) -> Value {
-        until(&format!("an incident is {state}"), SOON, || async {
-            self.incidents().await.iter().any(|i| i["state"] == state)
-        })
-        .await;
+        let began = std::time::Instant::now();
+        while !self.incidents().await.iter().any(|i| i["state"] == state) {
+            assert!(began.elapsed() < SOON, "no incident is {state}: {}", self.dump().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let all = self.incidents().await;
         assert_eq!(all.len(), 1, "one incident: {all:#?}");
         all[0].clone()
     }
-    /// The same, once it knows of the last call on the trail and was planned with it: the whole document.
+    /// The same, once it knows of every call on the trail and was planned with them: the whole document.
     pub async fn whole_incident_in(&self, state: &str) -> Value {
         self.trail.settled().await;
-        let last = self.trail.envelopes().last().expect("a trail")["detail"]["eventID"].clone();
-        until(&format!("an incident that holds the last call is {state}"), SOON, || async {
+        let calls: Vec<Value> = self
+            .trail
+            .envelopes()
+            .into_iter()
+            .map(|e| e["detail"].clone())
+            .filter(|d| d["eventName"] != "AssumeRole")
+            .map(|d| d["eventID"].clone())
+            .collect();
+        until(&format!("an incident that holds every call is {state}"), SOON, || async {
             let line = self.incident_in(state).await;
             let whole = self.json(&["incidents", line["id"].as_str().unwrap()]).await;
             let acts = whole["acts"].as_array().unwrap();
-            acts.iter().any(|a| a["event"] == last) && whole["planned_for"] == acts.len() && whole["state"] == state
+            calls.iter().all(|c| acts.iter().any(|a| a["event"] == *c))
+                && whole["planned_for"] == acts.len()
+                && whole["state"] == state
         })
         .await;
         let line = self.incident_in(state).await;

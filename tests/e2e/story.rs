@@ -4,23 +4,25 @@ use kit::{Daemon, Environment, until};
 use serde_json::Value;
 
 /// A running daemon that has swept the environment, which the agent then tore down and began to make again.
-async fn torn_down(policy: &str) -> (Site, Daemon, Before) {
+async fn torn_down(policy: &str) -> (Site, Daemon, Before, Agent) {
     let site = Site::new().await;
     site.configure(policy);
     let before = Before::build(&site.ec2()).await;
     let daemon = site.daemon().await;
     let agent = site.agent().await;
     before.env.teardown(&agent).await;
-    (site, daemon, before)
+    (site, daemon, before, agent)
 }
+/// Calls of one session: another one would be another incident.
+type Agent = aws_sdk_ec2::Client;
 fn ids(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|t| t["resource"].as_str().unwrap().rsplit('/').next().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn approved_by_its_digest_it_comes_back() {
-    let (site, mut daemon, before) = torn_down("mode = \"approve\"").await;
-    let (impostor, _) = Environment::lookalike(&site.agent().await).await;
+    let (site, mut daemon, before, agent) = torn_down("mode = \"approve\"").await;
+    let (impostor, _) = Environment::lookalike(&agent).await;
     let incident = site.whole_incident_in("awaiting-approval").await;
 
     // Who: by rule and by lineage.
@@ -98,7 +100,7 @@ async fn before_is_back_beside_the_impostor(site: &Site, before: &Before) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn observing_reports_and_touches_nothing() {
-    let (site, _daemon, before) = torn_down("mode = \"observe\"").await;
+    let (site, _daemon, before, _) = torn_down("mode = \"observe\"").await;
     let incident = site.whole_incident_in("observed").await;
     assert!(incident["plan"].is_string() && ids(&incident["lost"]).contains(&before.env.vpc.as_str()));
     assert_eq!(Environment::count(&site.ec2()).await.vpcs, 1, "only the survivor");
@@ -113,7 +115,7 @@ async fn observing_reports_and_touches_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn automatic_after_the_grace_period() {
-    let (site, _daemon, before) = torn_down("mode = \"auto\"\ngrace = \"2s\"").await;
+    let (site, _daemon, before, _) = torn_down("mode = \"auto\"\ngrace = \"2s\"").await;
     site.incident_in("restored").await;
     before.assert_back(&site.ec2()).await;
     let audit = site.json(&["audit", "--limit", "500"]).await;
@@ -127,7 +129,7 @@ async fn automatic_after_the_grace_period() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn halt_in_the_grace_period_stops_it_and_survives_a_restart() {
-    let (site, mut daemon, before) = torn_down("mode = \"auto\"\ngrace = \"6s\"").await;
+    let (site, mut daemon, before, _) = torn_down("mode = \"auto\"\ngrace = \"6s\"").await;
     let planned = site.whole_incident_in("planned").await;
     let halted = site.json(&["halt", "--reason", "not now"]).await;
     assert!(halted["by"]["reason"] == "not now");
@@ -153,11 +155,10 @@ async fn halt_in_the_grace_period_stops_it_and_survives_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_digest_that_no_longer_fits_is_refused() {
-    let (site, _daemon, before) = torn_down("mode = \"approve\"").await;
+    let (site, _daemon, before, agent) = torn_down("mode = \"approve\"").await;
     let first = site.whole_incident_in("awaiting-approval").await;
     let stale = first["plan"].as_str().unwrap().to_owned();
     // The agent goes on: it removes a tag of the survivor, and the plan changes.
-    let agent = site.agent().await;
     let tag = aws_sdk_ec2::types::Tag::builder().key("team").build();
     agent.delete_tags().resources(&before.env.group_monitoring).tags(tag).send().await.unwrap();
     let second = site.whole_incident_in("awaiting-approval").await;
@@ -186,11 +187,25 @@ async fn a_digest_that_no_longer_fits_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_stays_rejected_until_the_agent_goes_on() {
-    let (site, _daemon, before) = torn_down("mode = \"approve\"").await;
+    let (site, _daemon, before, agent) = torn_down("mode = \"approve\"").await;
     let incident = site.whole_incident_in("awaiting-approval").await;
     site.run(&["reject", incident["plan"].as_str().unwrap(), "--reason", "meant so"]).await.ok();
     assert_eq!(site.incidents().await[0]["state"], "rejected");
     let tag = aws_sdk_ec2::types::Tag::builder().key("team").build();
-    site.agent().await.delete_tags().resources(&before.env.group_monitoring).tags(tag).send().await.unwrap();
+    agent.delete_tags().resources(&before.env.group_monitoring).tags(tag).send().await.unwrap();
     site.whole_incident_in("awaiting-approval").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_again_after_a_restore_a_person_is_asked() {
+    let (site, _daemon, before, agent) = torn_down("mode = \"auto\"\ngrace = \"1s\"").await;
+    site.incident_in("restored").await;
+    before.assert_back(&site.ec2()).await;
+    // The same agent takes it away again: no machine fights another over production.
+    let now = Environment::find(&site.ec2()).await;
+    agent.delete_network_acl_entry().network_acl_id(&now.acl_data).rule_number(100).egress(false).send().await.unwrap();
+    let again = site.whole_incident_in("awaiting-approval").await;
+    assert!(again["trouble"].as_str().unwrap().contains("restored before"), "{again:#}");
+    site.run(&["restore", again["plan"].as_str().unwrap(), "--yes"]).await.ok();
+    before.assert_back(&site.ec2()).await;
 }

@@ -96,3 +96,12 @@ async fn nonsense_in_the_queue_is_kept_counted_and_stops_nothing() {
     site.whole_incident_in("awaiting-approval").await;
     assert!(daemon.running());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_an_alarm() {
+    let site = Site::new().await;
+    site.configure("mode = \"observe\"\n[trail]\nsilence = \"1s\"");
+    let _daemon = site.daemon().await;
+    let status = site.status().await.unwrap();
+    assert!(status["troubles"].to_string().contains("no record came through queue"), "{status:#}");
+}

@@ -248,6 +248,12 @@ def describe_egress_only_internet_gateways(self):
     return ActionResult({"EgressOnlyInternetGateways": utils.generic_filter(self._filters_from_querystring(), found)})
 
 
+# AWS: an account without any answers an empty list. moto has none of these to list.
+@replace(EC2Response)
+def describe_instance_connect_endpoints(self):
+    return ActionResult({"InstanceConnectEndpoints": []})
+
+
 # --- client tokens ---
 # AWS: a repeated create with the same ClientToken answers with the resource of the first call and makes nothing; with other
 # parameters it is refused.

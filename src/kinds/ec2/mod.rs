@@ -12,23 +12,35 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use futures_util::future::{BoxFuture, join_all};
 
 pub mod capacity_reservation;
+pub mod customer_gateway;
 pub mod dhcp_options;
 pub mod egress_only_igw;
 pub mod elastic_ip;
+pub mod flow_log;
 pub mod image;
 pub mod instance;
+pub mod instance_connect_endpoint;
 pub mod internet_gateway;
 pub mod key_pair;
 pub mod launch_template;
+pub mod managed_prefix_list;
 pub mod nat_gateway;
 pub mod network_acl;
+pub mod network_interface;
 pub mod placement_group;
 pub mod route_table;
 pub mod security_group;
 pub mod snapshot;
 pub mod subnet;
+pub mod transit_gateway;
+pub mod transit_gateway_attachment;
+pub mod transit_gateway_route_table;
 pub mod volume;
 pub mod vpc;
+pub mod vpc_endpoint;
+pub mod vpc_peering_connection;
+pub mod vpn_connection;
+pub mod vpn_gateway;
 
 crate::tag!(aws_sdk_ec2::types::Tag);
 

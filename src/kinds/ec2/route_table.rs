@@ -429,6 +429,8 @@ impl Kind for RouteTable {
     ];
     const PHASE: Phase = Phase::Network;
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
+    // A route to a transit gateway needs the attachment of its VPC, which it does not name (H18).
+    const AFTER: &'static [&'static str] = &["ec2:transit-gateway-attachment"];
     // A route takes a gateway that is attached, and a peering that is accepted.
     const LINK_AFTER: &'static [&'static str] =
         &["ec2:internet-gateway", "ec2:vpn-gateway", "ec2:vpc-peering-connection", "ec2:transit-gateway"];

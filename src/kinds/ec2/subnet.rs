@@ -150,7 +150,7 @@ input! {
 pub struct Subnet;
 
 /// A block that is there or coming. A state that this SDK does not know is no reason to forget one.
-fn alive(b: &sdk::SubnetIpv6CidrBlockAssociation) -> bool {
+pub(super) fn alive(b: &sdk::SubnetIpv6CidrBlockAssociation) -> bool {
     use sdk::SubnetCidrBlockStateCode::{Disassociated, Disassociating, Failed, Failing};
     let state = b.ipv6_cidr_block_state.as_ref().and_then(|s| s.state.as_ref());
     !matches!(state, Some(Disassociated | Disassociating | Failed | Failing))
@@ -173,7 +173,7 @@ fn block(text: &str) -> Option<(u128, u32)> {
 }
 /// `wanted` where one of the VPC's blocks holds it; else the same part of the first of them that can hold one so large;
 /// else `wanted`, for AWS to refuse.
-fn within(wanted: &str, vpc: &[String]) -> String {
+pub(super) fn within(wanted: &str, vpc: &[String]) -> String {
     let Some((address, length)) = block(wanted) else { return wanted.to_owned() };
     let mask = |n: u32| u128::MAX.checked_shl(128 - n).unwrap_or(0);
     let blocks: Vec<_> = vpc.iter().filter_map(|b| block(b)).filter(|(_, n)| *n <= length).collect();

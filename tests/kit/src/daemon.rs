@@ -136,6 +136,15 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    /// A test that fails shows what the process said.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- process {}\n{}", self.id, self.output());
+        }
+    }
+}
+
 fn keep(pipe: impl AsyncRead + Unpin + Send + 'static, text: Arc<Mutex<String>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut reader = BufReader::new(pipe);

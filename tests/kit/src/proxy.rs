@@ -165,6 +165,20 @@ pub struct Call {
     pub operation: String,
 }
 
+/// Counts one call that stands still, for as long as it does: its caller may be killed and take it along.
+struct Standing<'a>(&'a watch::Sender<usize>);
+impl<'a> Standing<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|n| *n += 1);
+        Self(count)
+    }
+}
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n -= 1);
+    }
+}
+
 /// Where a frozen call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -458,10 +472,9 @@ impl Inner {
         if hit {
             let mut thaws = self.thaws.subscribe();
             let seen = *thaws.borrow_and_update();
-            self.frozen.send_modify(|count| *count += 1);
+            let _standing = Standing::new(&self.frozen);
             // An error means that the proxy is gone, and with it the caller's connection.
             thaws.wait_for(|count| *count > seen).await.ok();
-            self.frozen.send_modify(|count| *count -= 1);
         }
     }
 }
