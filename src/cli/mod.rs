@@ -171,7 +171,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
             show(&answer, &format)?;
             Ok(exit_code(&answer))
         }
-        Command::Kinds(_) => kinds::run(&format),
+        Command::Kinds(args) => kinds::run(args, &format),
         Command::Config(what) => config::run(*what, global, &format),
         Command::IamPolicy(what) => iam_policy::run(*what),
     }
