@@ -594,7 +594,7 @@ impl Service {
             store: StoreStatus {
                 path: store.dir().display().to_string(),
                 bytes: store.size_on_disk()?,
-                counts: store.counts()?.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+                counts: counts(store.counts()?),
                 unreadable_messages: store.unreadable_count()?,
             },
             incidents,
@@ -602,6 +602,19 @@ impl Service {
             troubles,
         })
     }
+}
+
+/// What people care about, in their words.
+fn counts(all: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    let words = [
+        ("current", "resources"),
+        ("versions", "versions"),
+        ("records", "records"),
+        ("incidents", "incidents"),
+        ("plans", "plans"),
+        ("restores", "restores"),
+    ];
+    words.into_iter().filter_map(|(tree, word)| Some((word.to_owned(), *all.get(tree)?))).collect()
 }
 
 fn source(name: &str, health: &watch::Receiver<Health>) -> Source {
