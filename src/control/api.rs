@@ -3,9 +3,11 @@
 pub use crate::respond::Halted;
 use crate::{
     model::{
-        At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, Timestamp, Version, audit, sweep::Sweep,
+        At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, State, Timestamp, Version, audit,
+        redact::{redact, redact_at},
+        sweep::Sweep,
     },
-    plan::{Change, DigestPrefix, Plan},
+    plan::{Change, Conflict, DigestPrefix, Plan},
     restore::{Progress, Receipt, RestoreState},
 };
 use serde::{Deserialize, Serialize};
@@ -260,4 +262,65 @@ pub enum Frame {
     Progress(Progress),
     Answer(Answer),
     Fault(Fault),
+}
+
+impl Answer {
+    /// Without the secrets that specs hold: what may leave the service.
+    pub fn redacted(mut self) -> Self {
+        let changes = |all: &mut Vec<Change>| {
+            for c in all {
+                redact_at(&c.path, &mut c.from);
+                redact_at(&c.path, &mut c.to);
+            }
+        };
+        let version = |v: &mut Version| {
+            if let State::Present { spec, unmapped, .. } = &mut v.state {
+                redact(spec);
+                redact(unmapped);
+            }
+        };
+        match &mut self {
+            Self::Show(v) => version(v),
+            Self::History(history) => {
+                for line in &mut history.versions {
+                    version(&mut line.version);
+                    changes(&mut line.changes);
+                }
+            }
+            Self::Diff(all) => all.iter_mut().for_each(|d| changes(&mut d.changes)),
+            Self::Plan(plan) => {
+                for step in &mut plan.steps {
+                    redact(&mut step.want);
+                    changes(&mut step.changes);
+                }
+                clashes(&mut plan.conflicts);
+            }
+            Self::Receipt(receipt) => {
+                for difference in receipt.items.iter_mut().flat_map(|i| &mut i.differences) {
+                    let path = difference.change.path.clone();
+                    redact_at(&path, &mut difference.change.from);
+                    redact_at(&path, &mut difference.change.to);
+                }
+                clashes(&mut receipt.conflicts);
+            }
+            Self::Status(_)
+            | Self::Sweep(_)
+            | Self::Snapshots(_)
+            | Self::Incidents(_)
+            | Self::Incident(_)
+            | Self::Decided(_)
+            | Self::Halted(_)
+            | Self::Unhalted
+            | Self::Audit(_)
+            | Self::AuditVerified(_) => {}
+        }
+        self
+    }
+}
+fn clashes(conflicts: &mut [Conflict]) {
+    for clash in conflicts.iter_mut().flat_map(|c| &mut c.clashes) {
+        for value in [&mut clash.want, &mut clash.left, &mut clash.live] {
+            redact_at(&clash.path, value);
+        }
+    }
 }

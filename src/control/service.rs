@@ -88,8 +88,16 @@ impl Service {
         Self { hub, sources: Some(sources) }
     }
 
-    /// Does what is asked. `who` is the peer of the socket or the caller of the command.
+    /// Does what is asked. `who` is the peer of the socket or the caller of the command. No answer shows a secret.
     pub async fn call(
+        &self,
+        request: Request,
+        who: &str,
+        progress: &mpsc::UnboundedSender<Progress>,
+    ) -> Result<Answer, Fault> {
+        self.answer(request, who, progress).await.map(Answer::redacted)
+    }
+    async fn answer(
         &self,
         request: Request,
         who: &str,

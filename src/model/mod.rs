@@ -8,6 +8,7 @@ pub mod key;
 pub mod limits;
 pub mod point;
 pub mod record;
+pub mod redact;
 pub mod reference;
 pub mod sweep;
 pub mod version;

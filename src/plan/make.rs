@@ -37,13 +37,15 @@ pub struct Input<'a> {
     pub live: &'a BTreeMap<ResourceKey, Live>,
     /// What is live and was not there at the restore point: may hold a natural key.
     pub newcomers: &'a BTreeMap<ResourceKey, Value>,
+    /// Of these, what the incident's own sessions made: may be adopted in place of what they deleted.
+    pub made: &'a BTreeSet<ResourceKey>,
     /// What the incident left of a survivor, where others changed it since. Else what is live counts as left.
     pub left: &'a BTreeMap<ResourceKey, Value>,
     /// What to restore, from `select`.
     pub chosen: BTreeSet<ResourceKey>,
     /// Earlier restores: references to old ids mean today's.
     pub remap: &'a Remap,
-    /// Survivors whose conflicts are to be overwritten.
+    /// Survivors whose conflicts are to be overwritten, and newcomers that are to be adopted.
     pub overwrite: &'a BTreeSet<ResourceKey>,
     /// Least time for these calls, by AWS's budgets.
     pub floor: &'a dyn Fn(&BTreeMap<String, u32>) -> std::time::Duration,
@@ -75,6 +77,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         notes: BTreeSet::new(),
         rows: BTreeMap::new(),
         remade: BTreeSet::new(),
+        adopted: BTreeMap::new(),
         skipped: BTreeMap::new(),
     };
     maker.decide();
@@ -90,6 +93,8 @@ struct Maker<'a> {
     rows: BTreeMap<&'static str, RowKeys>,
     /// Missing, and made again by this plan.
     remade: BTreeSet<ResourceKey>,
+    /// Missing, and to be found again in a newcomer that holds its natural key.
+    adopted: BTreeMap<ResourceKey, &'a ResourceKey>,
     /// Missing, and not made again: why.
     skipped: BTreeMap<ResourceKey, String>,
 }
@@ -159,14 +164,27 @@ impl<'a> Maker<'a> {
                     (facts.natural_key)(spec).unwrap_or_default(),
                     holder.id
                 );
+                let fits = self.input.newcomers.get(holder).is_some_and(|found| self.can_become(&facts, found, spec));
+                let asked = [holder, *key].into_iter().any(|k| self.input.overwrite.contains(k));
+                let adopt = fits && (asked || self.input.made.contains(holder));
+                let resolution = if adopt { "adopt and converge" } else { "refuse" };
                 self.conflicts.push(Conflict {
                     resource: (*key).clone(),
                     what: what.clone(),
-                    resolution: "refuse".into(),
+                    resolution: resolution.into(),
                     clashes: vec![],
                 });
-                self.remade.remove(*key);
-                self.skipped.insert((*key).clone(), format!("{what}; remove or rename that one, then plan again"));
+                if adopt {
+                    self.adopted.insert((*key).clone(), holder);
+                } else {
+                    let way_out = if fits {
+                        "adopt it with `--overwrite`, or remove or rename it"
+                    } else {
+                        "remove or rename it"
+                    };
+                    self.remade.remove(*key);
+                    self.skipped.insert((*key).clone(), format!("{what}: {way_out}, then plan again"));
+                }
             }
         }
         // A hard need that cannot be met takes its holders along, until nothing changes.
@@ -210,6 +228,13 @@ impl<'a> Maker<'a> {
             .map(|(k, _)| k)
     }
 
+    /// Whether calls that change it in place can make the one that is there what is wanted.
+    fn can_become(&mut self, facts: &Facts, found: &Value, spec: &Value) -> bool {
+        let rows = self.rows(facts);
+        let changes = diff::changes(&rows, found, &self.input.remap.apply(spec));
+        changes.iter().all(|c| !facts.immutable.iter().any(|m| is_within(&c.path, m)))
+    }
+
     /// Make, find or claim it, then link it.
     fn remake(&mut self, key: &ResourceKey, version: &Version, spec: &Value) {
         let Some(facts) = self.facts(key) else { return };
@@ -221,14 +246,17 @@ impl<'a> Maker<'a> {
             .iter()
             .any(|r| r.strength == Strength::Hard && self.remade.contains(&r.target));
         let implicit = (facts.is_implicit)(spec) && owner_is_remade;
-        let verb = if implicit {
+        let adopted =
+            self.adopted.get(key).and_then(|holder| Some((holder.id.clone(), self.input.newcomers.get(holder)?)));
+        let found = implicit || adopted.is_some();
+        let verb = if found {
             Verb::Adopt
         } else if facts.perishable {
             Verb::Claim
         } else {
             Verb::Create
         };
-        let calls = if implicit { vec![] } else { (facts.calls)(None, &want) };
+        let calls = if found { vec![] } else { (facts.calls)(None, &want) };
         let draft = |verb, calls| Draft {
             verb,
             key: key.clone(),
@@ -242,16 +270,21 @@ impl<'a> Maker<'a> {
             phase: facts.phase,
             refs: references(&key.scope, &want),
         };
-        let fresh = self.fresh(&facts, &want);
-        let link = draft(Verb::Link, (facts.calls)(Some(&fresh), &want));
-        self.drafts.push(draft(verb, calls));
+        let before = adopted.as_ref().map_or_else(|| self.fresh(&facts, &want), |(_, found)| (*found).clone());
+        let link = draft(Verb::Link, (facts.calls)(Some(&before), &want));
+        let mut make = draft(verb, calls);
+        if let Some((id, found)) = adopted {
+            make.live_id = Some(id);
+            make.live = Some(Hash::of(found));
+        }
+        self.drafts.push(make);
         self.drafts.push(link);
         for what in facts.never_back {
             self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
         }
         // Whether it comes back by itself shows when it is read back; false is what everything starts with.
         for (member, why) in facts.reported {
-            if !implicit && !matches!(want[*member], Value::Null | Value::Bool(false)) {
+            if !found && !matches!(want[*member], Value::Null | Value::Bool(false)) {
                 self.notes.insert(format!("{member} of {} is not given back: {why}", key.id));
             }
         }

@@ -73,7 +73,8 @@ pub struct Step {
     pub want: Value,
     /// When that was captured.
     pub as_of: Timestamp,
-    /// For survivors: the id it has today, which differs from the key's after an earlier restore.
+    /// For survivors: the id it has today, which differs from the key's after an earlier restore. For what is adopted from
+    /// the incident: the id of the one that was made instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_id: Option<String>,
     /// Of a survivor's live spec when the plan was made; apply refuses when it has changed since.

@@ -50,6 +50,7 @@ struct World {
     then: BTreeMap<ResourceKey, Version>,
     live: BTreeMap<ResourceKey, Live>,
     newcomers: BTreeMap<ResourceKey, Value>,
+    made: BTreeSet<ResourceKey>,
     left: BTreeMap<ResourceKey, Value>,
     remap: Remap,
     overwrite: BTreeSet<ResourceKey>,
@@ -113,6 +114,7 @@ impl World {
             world: &self.then,
             live: &self.live,
             newcomers: &self.newcomers,
+            made: &self.made,
             left: &self.left,
             chosen: select(&self.then, &self.live, seeds.to_vec(), reach),
             remap: &self.remap,
@@ -247,6 +249,18 @@ fn a_natural_key_that_a_newcomer_holds_is_a_conflict() {
     let plan = w.plan(&[key("sub", "s")], Reach::Needed);
     assert_eq!((said(&plan), plan.conflicts.len()), (vec!["skip s".to_owned()], 1));
     assert!(plan.conflicts[0].what.contains("impostor") && plan.conflicts[0].resolution == "refuse");
+
+    // The incident's own sessions made it: it takes the place of what they deleted, if it can become that.
+    w.made.insert(key("sub", "impostor"));
+    let plan = w.plan(&[key("sub", "s")], Reach::Needed);
+    assert_eq!((said(&plan), plan.is_clean()), (vec!["adopt s".to_owned(), "link s".to_owned()], false));
+    assert_eq!(
+        (plan.steps[0].live_id.as_deref(), &*plan.conflicts[0].resolution),
+        (Some("impostor"), "adopt and converge")
+    );
+    w.newcomers.insert(key("sub", "impostor"), json!({"cidr": "10.1", "zone": "b", "net": hard("net", "n")}));
+    let again = w.plan(&[key("sub", "s")], Reach::Needed);
+    assert_ne!(again.digest, plan.digest, "what it is now is part of what is approved");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[error("plan {plan} is being restored right now, {resource} with it; `rollbackd status` shows it")]
 pub struct Busy {
     pub plan: String,
-    pub resource: ResourceKey,
+    /// The first that both have.
+    pub resource: String,
 }
 
 #[derive(Default)]
@@ -72,7 +73,7 @@ impl Restores {
         let mut all = self.lock();
         for (other, running) in all.iter() {
             if let Some(resource) = running.resources.intersection(&resources).next() {
-                return Err(Busy { plan: other.short().to_owned(), resource: resource.clone() });
+                return Err(Busy { plan: other.short().to_owned(), resource: resource.id.clone() });
             }
         }
         let stop = self.stopping.child_token();

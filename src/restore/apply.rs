@@ -365,7 +365,9 @@ impl Run<'_> {
     ) -> Result<(), Trouble> {
         let cx = &self.cx[&step.resource.scope];
         if entry.state != StepState::Made {
-            let id = if step.verb == Verb::Adopt {
+            let id = if let Some(id) = &step.live_id {
+                id.clone()
+            } else if step.verb == Verb::Adopt {
                 self.adopt(step, kind, cx, deadline).await?
             } else {
                 self.create(step, kind, cx, looked_before, deadline).await?

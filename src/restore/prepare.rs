@@ -316,6 +316,7 @@ impl Preparer {
             world: &world,
             live: &live,
             newcomers: &newcomers,
+            made: &incident.map(|i| i.made.iter().map(|t| t.resource.clone()).collect()).unwrap_or_default(),
             left: &left,
             chosen,
             remap: &remap,

@@ -26,10 +26,13 @@ import moto.ec2.utils as utils
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.ec2.exceptions import DependencyViolationError, EC2ClientError, InvalidAssociationIdError
 from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models.amis import Ami
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.dhcp_options import DHCPOptionsSet
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.elastic_block_store import VolumeAttachment
 from moto.ec2.models.internet_gateways import EgressOnlyInternetGateway
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.nat_gateways import NatGateway
 from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.route_tables import Route, RouteTable
@@ -1057,6 +1060,120 @@ AssumedRole.user_id = property(user_id)
 # EC2 calls run one after the other: moto's models are not made for threads. SQS must not wait in line behind a long poll.
 CALLS = []
 IN_LINE = {"ec2": threading.RLock(), "iam": threading.RLock(), "sts": threading.RLock()}
+
+
+# --- recycle bins ---
+# AWS: where no retention rule matched, nothing is in them.
+@replace(EC2Response)
+def list_snapshots_in_recycle_bin(self):
+    return ActionResult({"Snapshots": []})
+
+
+@replace(EC2Response)
+def list_volumes_in_recycle_bin(self):
+    return ActionResult({"Volumes": []})
+
+
+@replace(EC2Response)
+def restore_snapshot_from_recycle_bin(self):
+    wanted = self._get_param("SnapshotId")
+    raise error("InvalidSnapshot.NotFound", f"The snapshot '{wanted}' does not exist.")
+
+
+@replace(EC2Response)
+def restore_image_from_recycle_bin(self):
+    wanted = self._get_param("ImageId")
+    raise error("InvalidAMIID.NotFound", f"The image id '[{wanted}]' does not exist")
+
+
+# --- sharing of snapshots ---
+# AWS: ModifySnapshotAttribute also takes the members CreateVolumePermission.Add and .Remove.
+modify_snapshot_by_lists = EC2Response.modify_snapshot_attribute
+
+
+@replace(EC2Response)
+def modify_snapshot_attribute(self):
+    changes = self._get_param("CreateVolumePermission", {}) or {}
+    snapshot_id = self._get_param("SnapshotId")
+    calls = {"Add": self.ec2_backend.add_create_volume_permission, "Remove": self.ec2_backend.remove_create_volume_permission}
+    for name, call in calls.items():
+        rows = changes.get(name) or []
+        if rows:
+            call(snapshot_id, user_ids=[r["UserId"] for r in rows if "UserId" in r], groups=[r["Group"] for r in rows if "Group" in r])
+    return EmptyResult() if changes else modify_snapshot_by_lists(self)
+
+
+# --- launch templates ---
+# AWS: the tags of a template are its own; they are not in the data of its first version.
+def template_without_its_tags(template, result, note, *args, **kwargs):
+    for version in template.versions:
+        data = version.data
+        kept = [row for row in data.get("TagSpecifications", []) if row.get("ResourceType") != "launch-template"]
+        data.pop("TagSpecifications", None)
+        if kept:
+            data["TagSpecifications"] = kept
+
+
+wrap(LaunchTemplate, "__init__", post=template_without_its_tags)
+
+
+# --- what moto does not know at all ---
+# AWS: there are none until somebody makes one.
+@replace(EC2Response)
+def describe_placement_groups(self):
+    return ActionResult({"PlacementGroups": []})
+
+
+@replace(EC2Response)
+def describe_capacity_reservations(self):
+    return ActionResult({"CapacityReservations": []})
+
+
+# --- images ---
+# AWS: an image without variables of UEFI answers with none of them.
+Ami.uefi = Ami.uefi if hasattr(Ami, "uefi") else None
+
+
+# --- attached volumes ---
+# AWS: DescribeVolumes tells whether a volume goes with its instance; a device that is taken and a volume that is attached
+# are refused.
+def goes_with_its_instance(attachment):
+    device = attachment.instance.block_device_mapping.get(attachment.device)
+    return bool(device and device.delete_on_termination)
+
+
+VolumeAttachment.delete_on_termination = property(goes_with_its_instance)
+
+
+def before_attach(backend, volume_id, instance_id, device_path, *args, **kwargs):
+    if backend.get_volume(volume_id).attachment:
+        raise error("VolumeInUse", f"{volume_id} is already attached to an instance")
+    if device_path in backend.get_instance(instance_id).block_device_mapping:
+        raise error("InvalidParameterValue", f"Invalid value '{device_path}' for unixDevice. Attachment point {device_path} is already in use")
+
+
+wrap(EC2Backend, "attach_volume", before_attach)
+
+
+# --- terminated instances ---
+# AWS: the interfaces that go with an instance are deleted and their addresses are free again; an Elastic IP is no longer
+# associated. A volume that goes with it is deleted.
+def before_terminate(backend, instance_ids, *args, **kwargs):
+    return [eni for eni in backend.enis.values() if eni.instance and eni.instance.id in instance_ids]
+
+
+def after_terminate(backend, result, enis, instance_ids, *args, **kwargs):
+    for eni in enis:
+        for address in backend.addresses:
+            if address.eni is eni:
+                address.eni = address.instance = address.association_id = None
+        for ip in {row.get("PrivateIpAddress") for row in eni.private_ip_addresses} | {eni.private_ip_address}:
+            with contextlib.suppress(Exception):
+                eni.subnet.del_subnet_ip(ip)
+        backend.enis.pop(eni.id, None)
+
+
+wrap(EC2Backend, "terminate_instances", before_terminate, after_terminate)
 
 
 def refusal(response, status, code, message):

@@ -11,23 +11,31 @@ use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::future::{BoxFuture, join_all};
 
+pub mod capacity_reservation;
 pub mod customer_gateway;
 pub mod dhcp_options;
 pub mod egress_only_igw;
 pub mod elastic_ip;
 pub mod flow_log;
+pub mod image;
+pub mod instance;
 pub mod instance_connect_endpoint;
 pub mod internet_gateway;
+pub mod key_pair;
+pub mod launch_template;
 pub mod managed_prefix_list;
 pub mod nat_gateway;
 pub mod network_acl;
 pub mod network_interface;
+pub mod placement_group;
 pub mod route_table;
 pub mod security_group;
+pub mod snapshot;
 pub mod subnet;
 pub mod transit_gateway;
 pub mod transit_gateway_attachment;
 pub mod transit_gateway_route_table;
+pub mod volume;
 pub mod vpc;
 pub mod vpc_endpoint;
 pub mod vpc_peering_connection;
@@ -52,6 +60,8 @@ impl Give<sdk::AttributeBooleanValue> for bool {
 pub const PAGE_ROWS: i32 = 500;
 /// Tags that one resource can have; those under `aws:` do not count (EC2 "Tag restrictions").
 const TAGS_MAX: usize = 50;
+/// Values of one filter of a describe call (EC2 API, "Filter").
+pub const FILTER_VALUES_MAX: usize = 200;
 /// Resources of one CreateTags or DeleteTags call (EC2 API reference).
 const TAGGED_MAX: usize = 1000;
 /// Describe calls of one `look` that are under way at once, where a kind needs a call per resource.
@@ -230,6 +240,21 @@ pub async fn all(calls: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), F
         first.message = format!("{}; also {}: {}: {}", first.message, other.action, other.code, other.message);
     }
     Err(first)
+}
+
+/// A service of AWS manages it and makes it itself: such a resource is left out of every `look`.
+pub fn is_managed(operator: Option<&sdk::OperatorResponse>) -> bool {
+    operator.and_then(sdk::OperatorResponse::managed).unwrap_or_default()
+}
+
+/// A member of an Auto Scaling group: the group makes it, and never this restore (H22).
+pub fn is_group_member(tags: &[sdk::Tag]) -> bool {
+    tags.iter().any(|t| t.key() == Some("aws:autoscaling:groupName"))
+}
+
+/// What the call names is not in the recycle bin. EC2 says so with a code of "not found", or of a wrong state or value.
+fn is_not_there(f: &Failure) -> bool {
+    f.class == Class::NotFound || f.code.starts_with("Invalid") || f.code == "IncorrectState"
 }
 
 /// Says in a failure what the call was about.
