@@ -38,6 +38,11 @@ from moto.ec2.models.network_acls import NetworkAcl
 from moto.ec2.models.route_tables import Route, RouteTable
 from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.transit_gateway_attachments import TransitGatewayAttachment
+from moto.ec2.models.vpc_peering_connections import VPCPeeringConnection
+from moto.ec2.models.vpcs import VPCEndPoint
+from moto.ec2.models.vpn_connections import VPNConnection
+from moto.ec2.models.vpn_gateway import VpnGateway
 from moto.ec2.responses import EC2Response
 
 
@@ -252,6 +257,76 @@ def describe_egress_only_internet_gateways(self):
 @replace(EC2Response)
 def describe_instance_connect_endpoints(self):
     return ActionResult({"InstanceConnectEndpoints": []})
+
+
+# --- VPN, endpoints, peerings ---
+# AWS: each is found by a filter on its ids and on its state. The interfaces of an endpoint are made by the service, and end with it.
+def found_by(cls, prefix):
+    inner = cls.get_filter_value
+
+    def get_filter_value(self, filter_name, method_name=None):
+        if filter_name == f"{prefix}-id":
+            return self.id
+        if filter_name == "state":
+            return getattr(self, "state", "available")
+        return inner(self, filter_name, method_name)
+
+    cls.get_filter_value = get_filter_value
+
+
+for cls, prefix in ((VPNConnection, "vpn-connection"), (VpnGateway, "vpn-gateway"), (VPCEndPoint, "vpc-endpoint"), (VPCPeeringConnection, "vpc-peering-connection")):
+    found_by(cls, prefix)
+
+
+def after_create_endpoint(self, endpoint, note, *args, **kwargs):
+    for eni in endpoint.network_interface_ids or []:
+        self.enis[eni].requester_managed, self.enis[eni].interface_type = True, "vpc_endpoint"
+
+
+wrap(EC2Backend, "create_vpc_endpoint", post=after_create_endpoint)
+
+
+# --- transit gateways ---
+# AWS: a search of routes takes MaxResults; DescribeTransitGatewayVpcAttachments lists those of VPCs alone; attachments are
+# filtered by state and id too; an attachment is associated with the table that it was associated with, and with none before.
+_search_routes = EC2Backend.search_transit_gateway_routes
+
+
+@replace(EC2Backend)
+def search_transit_gateway_routes(self, transit_gateway_route_table_id, filters, max_results=None):
+    return _search_routes(self, transit_gateway_route_table_id, filters)[: int(max_results or 1000)]
+
+
+@replace(EC2Response)
+def get_transit_gateway_prefix_list_references(self):
+    return ActionResult({"TransitGatewayPrefixListReferences": []})
+
+
+def attachments_of(backend, ids, filters, of):
+    pairs = {"resource-id": "resource_id", "vpc-id": "resource_id", "resource-type": "resource_type", "transit-gateway-id": "transit_gateway_id", "state": "state", "transit-gateway-attachment-id": "id"}
+    found = [a for a in backend.transit_gateway_attachments.values() if (not ids or a.id in ids) and of(a)]
+    for name, values in (filters or {}).items():
+        found = [a for a in found if getattr(a, pairs[name]) in values]
+    return found
+
+
+@replace(EC2Backend)
+def describe_transit_gateway_attachments(self, transit_gateways_attachment_ids=None, filters=None):
+    return attachments_of(self, transit_gateways_attachment_ids, filters, lambda a: True)
+
+
+@replace(EC2Backend)
+def describe_transit_gateway_vpc_attachments(self, transit_gateways_attachment_ids=None, filters=None):
+    return attachments_of(self, transit_gateways_attachment_ids, filters, lambda a: a.resource_type == "vpc")
+
+
+def association(self):
+    data = self._association_data or {}
+    table = data.get("transitGatewayRouteTableId")
+    return {"State": data.get("state", "associated"), "TransitGatewayRouteTableId": table} if table else None
+
+
+TransitGatewayAttachment.association = property(association)
 
 
 # --- client tokens ---
