@@ -9,6 +9,7 @@ mod incident;
 mod neutral;
 mod page;
 mod plan;
+mod readiness;
 mod receipt;
 mod status;
 mod values;
@@ -53,6 +54,7 @@ pub fn render(answer: &Answer, format: &Format, out: &mut impl Write) -> io::Res
         Answer::History(history) => versions::history(&mut page, history),
         Answer::Show(version) => versions::show(&mut page, version),
         Answer::Diff(differences) => versions::diff(&mut page, differences),
+        Answer::Readiness(lines) => readiness::lines(&mut page, lines),
         Answer::Incidents(lines) => incident::list(&mut page, lines),
         Answer::Incident(incident) => incident::one(&mut page, incident),
         Answer::Decided(line) => incident::decided(&mut page, line),
@@ -72,6 +74,7 @@ fn inner(answer: &Answer) -> io::Result<Value> {
         Answer::History(v) => serde_json::to_value(v),
         Answer::Show(v) => serde_json::to_value(v),
         Answer::Diff(v) => serde_json::to_value(v),
+        Answer::Readiness(v) => serde_json::to_value(v),
         Answer::Incidents(v) => serde_json::to_value(v),
         Answer::Incident(v) => serde_json::to_value(v),
         Answer::Decided(v) => serde_json::to_value(v),
