@@ -64,7 +64,7 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     let served = tokio::spawn(server.run(service, stop.clone()));
     let detection = detection(&hub).await?;
     let reconciler = Reconciler::new(hub.clone(), detection)?;
-    reconciler.take_up_interrupted()?;
+    reconciler.take_up_interrupted().await?;
     tasks.spawn(reconcile(hub.clone(), reconciler, reloaded.clone(), stop.clone()));
     tasks.spawn(schedule::sweeps(hub.clone(), stop.clone()));
     tasks.spawn(queues(hub.clone(), sources, stop.clone()));

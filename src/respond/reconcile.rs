@@ -273,12 +273,25 @@ impl Reconciler {
     }
 
     /// Restores that a crash cut short: those that a policy started go on by themselves.
-    pub fn take_up_interrupted(&self) -> Result<(), StoreError> {
+    pub async fn take_up_interrupted(&self) -> Result<(), StoreError> {
+        let restores: Vec<Restore> = self.hub.store.restores::<Restore>()?.into_iter().map(|(_, r)| r).collect();
+        // Approved, and the process died before the restore began: asked for again.
+        for incident in self.hub.store.incidents()?.iter().filter(|i| i.state == IncidentState::Restoring) {
+            let open =
+                restores.iter().any(|r| Some(&r.id) == incident.restore.as_ref() && r.state != RestoreState::Done);
+            if !open {
+                let asked = self.hub.change_incident(&incident.id, |i| {
+                    i.state = IncidentState::AwaitingApproval;
+                    i.trouble = Some("it was allowed, and the daemon ended before the restore began".into());
+                });
+                asked.await?;
+            }
+        }
         if self.hub.halted()?.is_some() {
             return Ok(());
         }
-        for (_, restore) in self.hub.store.restores::<Restore>()? {
-            if restore.state != RestoreState::Running {
+        for restore in restores {
+            if restore.state == RestoreState::Done {
                 continue;
             }
             if !restore.by.is_policy() {

@@ -56,12 +56,13 @@ pub enum Start {
 pub enum RestoreError {
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// Nothing was written to AWS, and there is nothing to resume.
+    #[error(transparent)]
+    NotBegun(ApplyError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Aws(#[from] crate::aws::Failure),
 }
 
 impl Restores {
@@ -109,9 +110,9 @@ impl Hub {
         progress: &mpsc::UnboundedSender<Progress>,
     ) -> Result<Receipt, RestoreError> {
         let place = self.restores.place(plan)?;
-        let core = self.core().await?;
+        let core = self.core().await.map_err(|f| RestoreError::NotBegun(f.into()))?;
         let restore = match start {
-            Start::Fresh { incident } => core.engine.begin(plan, incident, by).await?,
+            Start::Fresh { incident } => core.engine.begin(plan, incident, by).await.map_err(RestoreError::NotBegun)?,
             Start::Again(restore) => core.engine.take_up(plan, &restore, by).await?,
         };
         if let Some(id) = &restore.incident {
@@ -163,13 +164,16 @@ impl Hub {
                 Err(e) => {
                     tracing::error!(plan = plan.digest.short(), "restore: {e}");
                     if let Some(id) = incident {
-                        // Not begun: the next plan shows what has changed, and asks again.
-                        let drifted = matches!(e, RestoreError::Apply(ApplyError::Drifted { .. }));
                         let noted = hub.change_incident(&id, |i| {
                             i.trouble = Some(e.to_string());
-                            if drifted {
-                                i.state = IncidentState::Open;
-                                i.plan = None;
+                            match e {
+                                // The next plan shows what has changed, and asks again.
+                                RestoreError::NotBegun(ApplyError::Drifted { .. }) => {
+                                    i.state = IncidentState::Open;
+                                    i.plan = None;
+                                }
+                                RestoreError::NotBegun(_) => i.state = IncidentState::AwaitingApproval,
+                                _ => {}
                             }
                         });
                         if let Err(e) = noted.await {

@@ -135,3 +135,20 @@ async fn answers_that_get_lost_and_throttling_make_nothing_twice() {
     assert_eq!(receipt["restored"], receipt["of"], "{receipt:#}");
     before.assert_back(&ec2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_began_goes_on_by_itself_after_a_crash() {
+    let site = Site::new().await;
+    site.configure("mode = \"auto\"\ngrace = \"1s\"");
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+    let mut daemon = site.daemon().await;
+    site.aws.freeze("CreateSubnet", 3, Moment::After);
+    before.env.teardown(&site.agent().await).await;
+    site.aws.frozen(SOON).await;
+    daemon.kill9().await;
+    site.aws.thaw();
+    let _daemon = site.daemon().await;
+    site.incident_in("restored").await;
+    before.assert_back(&ec2).await;
+}
