@@ -107,6 +107,8 @@ TYPES = {
     "eipalloc": "elastic-ip", "nat": "natgateway", "rtb": "route-table", "sg": "security-group", "sgr": "security-group-rule",
     "acl": "network-acl", "pcx": "vpc-peering-connection", "eni": "network-interface", "i": "instance", "vol": "volume",
     "snap": "snapshot", "ami": "image", "lt": "launch-template", "vpce": "vpc-endpoint", "key": "key-pair",
+    "pl": "prefix-list", "fl": "vpc-flow-log", "vgw": "vpn-gateway", "cgw": "customer-gateway", "vpn": "vpn-connection",
+    "tgw": "transit-gateway", "tgw-attach": "transit-gateway-attachment", "tgw-rtb": "transit-gateway-route-table",
 }
 
 
@@ -388,6 +390,14 @@ def after_create_attachment(self, attachment, note, *args, **kwargs):
 def after_delete_gateway(self, gateway, note, *args, **kwargs):
     for table in [t for t in self.transit_gateways_route_tables.values() if t.transit_gateway_id == gateway.id]:
         del self.transit_gateways_route_tables[table.id]
+
+
+# AWS: an attachment has the tags that it was made with.
+def tag_attachment(self, made, note):
+    made.result["TransitGatewayVpcAttachment"].add_tags(self._parse_tag_specification().get("transit-gateway-attachment", {}))
+
+
+wrap(EC2Response, "create_transit_gateway_vpc_attachment", post=tag_attachment)
 
 
 # AWS: a route lists its attachments.
