@@ -14,6 +14,7 @@ mod iam_policy;
 mod incidents;
 mod kinds;
 mod plan;
+mod readiness;
 pub mod render;
 mod restore;
 mod run;
@@ -103,6 +104,7 @@ pub enum Asked {
     History(history::History),
     Show(history::Show),
     Diff(diff::Diff),
+    Readiness(readiness::Readiness),
     Incidents(incidents::Incidents),
     Plan(plan::Plan),
     Restore(restore::Restore),
@@ -123,6 +125,7 @@ pub fn request(asked: &Asked) -> Result<Request, Fault> {
         Asked::History(args) => Ok(args.request()),
         Asked::Show(args) => args.request(),
         Asked::Diff(args) => args.request(),
+        Asked::Readiness(args) => Ok(args.request()),
         Asked::Incidents(args) => Ok(args.request()),
         Asked::Plan(args) => args.request(),
         Asked::Restore(args) => args.request(),
@@ -171,7 +174,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
             show(&answer, &format)?;
             Ok(exit_code(&answer))
         }
-        Command::Kinds(_) => kinds::run(&format),
+        Command::Kinds(args) => kinds::run(args, &format),
         Command::Config(what) => config::run(*what, global, &format),
         Command::IamPolicy(what) => iam_policy::run(*what),
     }

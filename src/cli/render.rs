@@ -9,6 +9,7 @@ mod incident;
 mod neutral;
 mod page;
 mod plan;
+mod readiness;
 mod receipt;
 mod status;
 mod values;
@@ -18,6 +19,7 @@ pub use neutral::neutral;
 pub use page::{Look, Page};
 pub use receipt::progress;
 
+use crate::kinds::mirror::{Coverage, Fate, Inputs};
 use crate::{
     control::api::{Answer, Fault},
     plan::{
@@ -52,6 +54,7 @@ pub fn render(answer: &Answer, format: &Format, out: &mut impl Write) -> io::Res
         Answer::History(history) => versions::history(&mut page, history),
         Answer::Show(version) => versions::show(&mut page, version),
         Answer::Diff(differences) => versions::diff(&mut page, differences),
+        Answer::Readiness(lines) => readiness::lines(&mut page, lines),
         Answer::Incidents(lines) => incident::list(&mut page, lines),
         Answer::Incident(incident) => incident::one(&mut page, incident),
         Answer::Decided(line) => incident::decided(&mut page, line),
@@ -71,6 +74,7 @@ fn inner(answer: &Answer) -> io::Result<Value> {
         Answer::History(v) => serde_json::to_value(v),
         Answer::Show(v) => serde_json::to_value(v),
         Answer::Diff(v) => serde_json::to_value(v),
+        Answer::Readiness(v) => serde_json::to_value(v),
         Answer::Incidents(v) => serde_json::to_value(v),
         Answer::Incident(v) => serde_json::to_value(v),
         Answer::Decided(v) => serde_json::to_value(v),
@@ -160,5 +164,69 @@ pub fn kinds(lines: &[KindLine], format: &Format, out: &mut impl Write) -> io::R
         vec![l.name.to_owned(), l.spec_version.to_string(), l.phase.to_owned(), never]
     });
     page.table(0, &["KIND", "SPEC", "PHASE", "NEVER COMES BACK"], 3, rows);
+    out.write_all(page.text().as_bytes())
+}
+
+/// What becomes of a kind's members: one row of `rollbackd kinds --coverage`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CoverageLine {
+    pub name: &'static str,
+    /// Members that are put back, and how many of them point at other resources.
+    pub kept: usize,
+    pub references: usize,
+    /// Kept to be shown: no call can give them back.
+    pub unsettable: usize,
+    /// Left out for a reason: runtime state, or it follows from something else.
+    pub runtime: usize,
+    /// On the wire, and not parsed by this version of the SDK: stored raw.
+    pub gaps: usize,
+    /// Setters of the calls that put it back: fed from the spec, and left for a reason.
+    pub setters_fed: usize,
+    pub setters_left: usize,
+}
+impl CoverageLine {
+    pub fn of(name: &'static str, tables: &[&Coverage], inputs: &[&Inputs]) -> Self {
+        let mut line = Self { name, ..Self::default() };
+        for field in tables.iter().flat_map(|t| t.fields) {
+            match field.fate {
+                Fate::Keep => line.kept += 1,
+                Fate::Report(_) => line.unsettable += 1,
+                Fate::Drop(_) => line.runtime += 1,
+                Fate::Gap(_) => line.gaps += 1,
+            }
+            line.references += usize::from(field.refers);
+        }
+        line.setters_fed = inputs.iter().map(|i| i.given.len()).sum();
+        line.setters_left = inputs.iter().map(|i| i.left.len()).sum();
+        line
+    }
+}
+
+/// Prints the coverage of the kinds, and their sum.
+pub fn coverage(lines: &[CoverageLine], format: &Format, out: &mut impl Write) -> io::Result<()> {
+    let look = match format {
+        Format::Json => return json(&serde_json::to_value(lines)?, out),
+        Format::Table(look) => look,
+    };
+    let mut all = CoverageLine { name: "all", ..CoverageLine::default() };
+    for l in lines {
+        all.kept += l.kept;
+        all.references += l.references;
+        all.unsettable += l.unsettable;
+        all.runtime += l.runtime;
+        all.gaps += l.gaps;
+        all.setters_fed += l.setters_fed;
+        all.setters_left += l.setters_left;
+    }
+    let mut page = Page::new(look);
+    let rows = lines.iter().chain([&all]).map(|l| {
+        let counts = [l.kept, l.references, l.unsettable, l.runtime, l.gaps, l.setters_fed, l.setters_left];
+        let mut row = vec![l.name.to_owned()];
+        row.extend(counts.iter().map(usize::to_string));
+        row
+    });
+    page.table(0, &["KIND", "KEPT", "REFERENCES", "UNSETTABLE", "RUNTIME", "GAPS", "SETTERS FED", "LEFT"], 1, rows);
+    page.gap();
+    page.line(0, "`rollbackd kinds` says what never comes back.");
     out.write_all(page.text().as_bytes())
 }

@@ -681,3 +681,20 @@ fn kinds_are_listed_with_what_never_comes_back() {
     let text = String::from_utf8(out).unwrap();
     assert!(text.starts_with("KIND ") && text.lines().count() == lines.len() + 1, "{text}");
 }
+
+#[test]
+fn coverage_counts_every_member_of_every_kind() {
+    let lines: Vec<render::CoverageLine> = crate::kinds::registry::KINDS
+        .iter()
+        .map(|k| render::CoverageLine::of(k.name(), k.tables(), k.inputs()))
+        .collect();
+    for (line, kind) in lines.iter().zip(crate::kinds::registry::KINDS) {
+        let fields: usize = kind.tables().iter().map(|t| t.fields.len()).sum();
+        assert_eq!(line.kept + line.unsettable + line.runtime + line.gaps, fields, "{}", line.name);
+    }
+    let subnet = lines.iter().find(|l| l.name == "ec2:subnet").unwrap();
+    assert!(subnet.references >= 2, "its VPC and its Outpost: {subnet:?}");
+    let mut out = vec![];
+    render::coverage(&lines, &Format::Json, &mut out).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap().as_array().unwrap().len(), lines.len());
+}

@@ -7,7 +7,7 @@ use crate::{
         redact::{redact, redact_at},
         sweep::Sweep,
     },
-    plan::{Change, Conflict, DigestPrefix, Plan},
+    plan::{Change, Conflict, DigestPrefix, Plan, readiness::Readiness},
     restore::{Progress, Receipt, RestoreState},
 };
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ pub enum Request {
     Diff {
         a: Side,
         b: Side,
+        resources: Vec<ResourceText>,
+    },
+    /// What deleting each resource would cost today; all of them where none is named.
+    Readiness {
         resources: Vec<ResourceText>,
     },
     Incidents,
@@ -111,6 +115,7 @@ pub enum Answer {
     History(History),
     Show(Box<Version>),
     Diff(Vec<Difference>),
+    Readiness(Vec<Readiness>),
     Incidents(Vec<IncidentLine>),
     Incident(Box<Incident>),
     /// What approve or reject made of an incident.
@@ -306,6 +311,7 @@ impl Answer {
             Self::Status(_)
             | Self::Sweep(_)
             | Self::Snapshots(_)
+            | Self::Readiness(_)
             | Self::Incidents(_)
             | Self::Incident(_)
             | Self::Decided(_)

@@ -7,7 +7,10 @@ use crate::{
     audit,
     kinds::registry,
     model::{By, Incident, IncidentState, ResourceKey, Timestamp, Version, audit::What, sweep::SweepCause},
-    plan::{DigestPrefix, Plan, Subject, diff},
+    plan::{
+        DigestPrefix, Plan, Subject, diff,
+        readiness::{Copies, Readiness},
+    },
     respond::{Halted, Hub, hub::Core, restores::Start},
     restore::{Progress, Restore, RestoreState, prepare::Wanted},
     store::{Batch, StoreError},
@@ -127,6 +130,7 @@ impl Service {
                 })
             }
             Request::Diff { a, b, resources } => self.diff(&a, &b, &resources).await,
+            Request::Readiness { resources } => self.readiness(&resources),
             Request::Incidents => {
                 let mut all: Vec<IncidentLine> =
                     self.hub.store.incidents()?.iter().map(|i| self.line(i)).collect::<Result<_, _>>()?;
@@ -351,6 +355,30 @@ impl Service {
             out.push(Difference { resource: key.clone(), name: name(after).or(name(before)), what, changes });
         }
         Ok(Answer::Diff(out))
+    }
+
+    /// What deleting each resource would cost today, the worst first.
+    fn readiness(&self, resources: &[String]) -> Result<Answer, Fault> {
+        let only: BTreeSet<ResourceKey> = resources.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?;
+        let mut lines: Vec<Readiness> = vec![];
+        for scope in self.hub.store.scopes()? {
+            let all = self.hub.store.current_in(&scope)?;
+            let known = || all.iter().filter_map(|v| Some((v, v.spec()?, registry::kind(&v.key.kind)?.facts())));
+            let copies = Copies::newest(known().filter_map(|(v, spec, facts)| (facts.copy_of)(&v.key.id, spec)));
+            for (v, spec, facts) in known().filter(|(v, ..)| only.is_empty() || only.contains(&v.key)) {
+                let ready = (facts.readiness)(&v.key.id, spec, &copies);
+                let name = v.name().map(str::to_owned);
+                lines.push(Readiness {
+                    resource: v.key.clone(),
+                    name,
+                    cost: ready.cost,
+                    lost: ready.lost,
+                    remedy: ready.remedy,
+                });
+            }
+        }
+        lines.sort_by(|a, b| b.cost.cmp(&a.cost).then_with(|| a.resource.cmp(&b.resource)));
+        Ok(Answer::Readiness(lines))
     }
 
     fn stored_plan(&self, digest: &DigestPrefix) -> Result<Plan, Fault> {
@@ -594,7 +622,7 @@ impl Service {
             store: StoreStatus {
                 path: store.dir().display().to_string(),
                 bytes: store.size_on_disk()?,
-                counts: store.counts()?.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+                counts: counts(store.counts()?),
                 unreadable_messages: store.unreadable_count()?,
             },
             incidents,
@@ -602,6 +630,19 @@ impl Service {
             troubles,
         })
     }
+}
+
+/// What people care about, in their words.
+fn counts(all: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    let words = [
+        ("current", "resources"),
+        ("versions", "versions"),
+        ("records", "records"),
+        ("incidents", "incidents"),
+        ("plans", "plans"),
+        ("restores", "restores"),
+    ];
+    words.into_iter().filter_map(|(tree, word)| Some((word.to_owned(), *all.get(tree)?))).collect()
 }
 
 fn source(name: &str, health: &watch::Receiver<Health>) -> Source {

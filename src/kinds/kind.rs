@@ -9,7 +9,10 @@ use super::{
 use crate::{
     aws::{Cx, Failure, tap::tapped},
     model::Alias,
-    plan::facts::{Facts, Phase},
+    plan::{
+        facts::{Facts, Phase},
+        readiness::{Copies, Copy, Ready},
+    },
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -130,6 +133,14 @@ pub trait Kind: Sized + Send + Sync + 'static {
     fn natural_key(_spec: &Self::Spec) -> Option<String> {
         None
     }
+    /// Of whose content the resource is a copy: a snapshot says its volume.
+    fn copy_of(_id: &str, _spec: &Self::Spec) -> Option<Copy> {
+        None
+    }
+    /// What deleting it would cost today, beyond what every restore changes.
+    fn readiness(_id: &str, _spec: &Self::Spec, _copies: &Copies) -> Ready {
+        Ready::id_only()
+    }
     /// The writing calls, in order, that `create` (`now` is `None`) or `converge` will make; for the plan's floor time.
     fn calls(now: Option<&Self::Spec>, want: &Self::Spec) -> Vec<&'static str>;
     /// An older spec in today's shape.
@@ -244,6 +255,11 @@ impl<K: Kind> AnyKind for Erased<K> {
             },
             is_implicit: |spec| K::Spec::from_json(spec).is_ok_and(|s| K::is_implicit(&s)),
             natural_key: |spec| K::natural_key(&K::Spec::from_json(spec).ok()?),
+            copy_of: |id, spec| K::copy_of(id, &K::Spec::from_json(spec).ok()?),
+            readiness: |id, spec, copies| match K::Spec::from_json(spec) {
+                Ok(spec) => K::readiness(id, &spec, copies),
+                Err(_) => Ready::id_only(),
+            },
             calls: |now, want| {
                 let (Ok(now), Ok(want)) = (now.map(K::Spec::from_json).transpose(), K::Spec::from_json(want)) else {
                     return vec![];

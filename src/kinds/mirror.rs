@@ -42,6 +42,8 @@ pub struct Field {
     pub name: &'static str,
     pub wire: &'static str,
     pub fate: Fate,
+    /// It points at another resource.
+    pub refers: bool,
     /// A question that a person has yet to answer. Ships empty.
     pub judge: &'static [&'static str],
 }
@@ -185,10 +187,10 @@ macro_rules! mirror {
             pub const COVERAGE: $crate::kinds::mirror::Coverage = $crate::kinds::mirror::Coverage {
                 sdk: stringify!($sdk),
                 fields: &[
-                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($k)), wire: $kw, fate: $crate::kinds::mirror::Fate::Keep, judge: &[$($kj),*] }, )*)?
-                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($r)), wire: $rw, fate: $crate::kinds::mirror::Fate::Report($rwhy), judge: &[$($rj),*] }, )*)?
-                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($d)), wire: $dw, fate: $crate::kinds::mirror::Fate::Drop($dwhy), judge: &[$($dj),*] }, )*)?
-                    $($( $crate::kinds::mirror::Field { name: "", wire: $gw, fate: $crate::kinds::mirror::Fate::Gap($gwhy), judge: &[] }, )*)?
+                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($k)), wire: $kw, fate: $crate::kinds::mirror::Fate::Keep, refers: <$kt as $crate::kinds::mirror::Plain>::IS_REFERENCE, judge: &[$($kj),*] }, )*)?
+                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($r)), wire: $rw, fate: $crate::kinds::mirror::Fate::Report($rwhy), refers: false, judge: &[$($rj),*] }, )*)?
+                    $($( $crate::kinds::mirror::Field { name: $crate::kinds::mirror::bare(stringify!($d)), wire: $dw, fate: $crate::kinds::mirror::Fate::Drop($dwhy), refers: false, judge: &[$($dj),*] }, )*)?
+                    $($( $crate::kinds::mirror::Field { name: "", wire: $gw, fate: $crate::kinds::mirror::Fate::Gap($gwhy), refers: false, judge: &[] }, )*)?
                 ],
                 #[cfg(test)]
                 probe: || format!("{:?}", <$sdk>::builder()),
@@ -258,7 +260,7 @@ macro_rules! either {
         impl $name {
             pub const COVERAGE: $crate::kinds::mirror::Coverage = $crate::kinds::mirror::Coverage {
                 sdk: stringify!($sdk::$ty),
-                fields: &[ $( $crate::kinds::mirror::Field { name: stringify!($v), wire: $w, fate: $crate::kinds::mirror::Fate::Keep, judge: &[] } ),* ],
+                fields: &[ $( $crate::kinds::mirror::Field { name: stringify!($v), wire: $w, fate: $crate::kinds::mirror::Fate::Keep, refers: false, judge: &[] } ),* ],
                 #[cfg(test)]
                 probe: String::new,
             };

@@ -184,7 +184,7 @@ mod tests {
         <item><groupId>sg-2</groupId><rules><item><groupId>sg-1</groupId></item></rules><state><deep>7</deep></state></item>\
         <item><groupId>sg-3</groupId><list><item>b</item><item>a &amp; c</item></list></item></set></R>";
     fn row(wire: &'static str, fate: Fate) -> crate::kinds::mirror::Field {
-        crate::kinds::mirror::Field { name: "", wire, fate, judge: &[] }
+        crate::kinds::mirror::Field { name: "", wire, fate, refers: false, judge: &[] }
     }
     fn table() -> Coverage {
         let rows = vec![row("groupId", Fate::Keep), row("rules", Fate::Keep), row("state", Fate::Drop("why"))];

@@ -1,4 +1,5 @@
 //! What the planner must know of a kind. The kinds give it; the planner names none of them.
+use super::readiness::{Copies, Copy, Ready};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -31,6 +32,10 @@ pub struct Facts {
     pub row_keys: fn() -> BTreeMap<String, &'static [&'static str]>,
     pub is_implicit: fn(&Value) -> bool,
     pub natural_key: fn(&Value) -> Option<String>,
+    /// Of whose content it is a copy.
+    pub copy_of: fn(&str, &Value) -> Option<Copy>,
+    /// What deleting it would cost today.
+    pub readiness: fn(&str, &Value, &Copies) -> Ready,
     /// Writing calls of create (no `now`) or converge, in order.
     pub calls: fn(Option<&Value>, &Value) -> Vec<&'static str>,
 }

@@ -4,6 +4,7 @@ use super::{
     diff::{self, MARK, Merged, RowKeys},
     facts::{Facts, Phase},
     order,
+    readiness::{Copies, Cost},
 };
 use crate::model::{
     Hash, KindName, ResourceKey, Timestamp, Version, canonical,
@@ -41,6 +42,8 @@ pub struct Input<'a> {
     pub made: &'a BTreeSet<ResourceKey>,
     /// What the incident left of a survivor, where others changed it since. Else what is live counts as left.
     pub left: &'a BTreeMap<ResourceKey, Value>,
+    /// The newest copies of content that are there now.
+    pub copies: &'a Copies,
     /// What to restore, from `select`.
     pub chosen: BTreeSet<ResourceKey>,
     /// Earlier restores: references to old ids mean today's.
@@ -279,6 +282,11 @@ impl<'a> Maker<'a> {
         }
         self.drafts.push(make);
         self.drafts.push(link);
+        // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy.
+        let ready = (facts.readiness)(&key.id, spec, self.input.copies);
+        if ready.cost == Cost::Data && !facts.perishable && !implicit {
+            self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
+        }
         for what in facts.never_back {
             self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
         }

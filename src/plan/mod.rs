@@ -7,6 +7,7 @@ pub mod diff;
 pub mod facts;
 mod make;
 mod order;
+pub mod readiness;
 mod select;
 #[cfg(test)]
 mod tests;

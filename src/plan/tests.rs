@@ -19,6 +19,8 @@ fn facts(kind: &KindName) -> Option<Facts> {
         link_after: &[],
         never_back: &[],
         row_keys: BTreeMap::new,
+        copy_of: |_, _| None,
+        readiness: |_, _, _| readiness::Ready::id_only(),
         is_implicit: |_| false,
         natural_key: |_| None,
         calls: |now, _| if now.is_none() { vec!["t:Make"] } else { vec!["t:Change"] },
@@ -114,6 +116,7 @@ impl World {
             world: &self.then,
             live: &self.live,
             newcomers: &self.newcomers,
+            copies: &readiness::Copies::default(),
             made: &self.made,
             left: &self.left,
             chosen: select(&self.then, &self.live, seeds.to_vec(), reach),
@@ -313,4 +316,46 @@ fn ids_in_texts_are_named_and_not_touched() {
     let plan = w.plan(&[vpc.clone(), key("net", "n")], Reach::Needed);
     assert!(plan.notes.iter().any(|n| n.starts_with("text of n names vpc-0123456789abcdef0")), "{:?}", plan.notes);
     assert_eq!(plan.steps[position(&plan, "create n")].want["text"], format!("see {id}"));
+}
+
+#[test]
+fn content_that_is_lost_is_said_before() {
+    fn with_data(kind: &KindName) -> Option<Facts> {
+        facts(kind).map(|f| Facts {
+            readiness: |id, _, copies| readiness::Ready {
+                cost: readiness::Cost::Data,
+                lost: copies.of(id).map_or("all of it".into(), |c| format!("what was written since {}", c.id)),
+                remedy: None,
+            },
+            ..f
+        })
+    }
+    let mut w = World::default();
+    w.then("net", "n", json!({"cidr": "10"}));
+    w.then("net", "m", json!({"cidr": "11"}));
+    w.then("address", "ip", json!({"cidr": "192.0.2.7"}));
+    for (kind, id) in [("net", "n"), ("net", "m"), ("address", "ip")] {
+        w.gone(kind, id);
+    }
+    let seeds = [key("net", "n"), key("net", "m"), key("address", "ip")];
+    let copy = readiness::Copy { of: "n".into(), taken: "2026-01-01T00:00:00Z".parse().unwrap(), id: "copy-1".into() };
+    let plan = make(&Input {
+        now: "2026-01-02T00:00:00Z".parse().unwrap(),
+        subject: Subject::Resources(seeds.to_vec()),
+        point: "then".into(),
+        facts: &with_data,
+        world: &w.then,
+        live: &w.live,
+        newcomers: &w.newcomers,
+        copies: &readiness::Copies::newest([copy]),
+        made: &w.made,
+        left: &w.left,
+        chosen: seeds.into(),
+        remap: &w.remap,
+        overwrite: &w.overwrite,
+        floor: &|_| Duration::ZERO,
+    });
+    let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str())).collect();
+    // What is claimed comes whole or not at all.
+    assert_eq!(lost, [("m", "all of it"), ("n", "what was written since copy-1")]);
 }

@@ -7,7 +7,7 @@ use crate::{
         incident::{Target, Touched},
         reference::{Remap, references},
     },
-    plan::{self, Input, Live, Plan, Reach, Subject, Verb},
+    plan::{self, Input, Live, Plan, Reach, Subject, Verb, readiness::Copies},
     store::{Store, StoreError},
 };
 use jiff::SignedDuration;
@@ -296,13 +296,18 @@ impl Preparer {
         }
         let known_now: BTreeSet<ResourceKey> = world.keys().map(today).collect();
         let mut newcomers: BTreeMap<ResourceKey, Value> = BTreeMap::new();
+        let mut copies = vec![];
         for scope in &scopes {
             for v in self.store().current_in(scope)? {
+                if let (Some(kind), Some(spec)) = (registry::kind(&v.key.kind), v.spec()) {
+                    copies.extend((kind.facts().copy_of)(&v.key.id, spec));
+                }
                 if let Some(spec) = v.spec().filter(|_| !known_now.contains(&v.key)) {
                     newcomers.insert(v.key.clone(), spec.clone());
                 }
             }
         }
+        let copies = Copies::newest(copies);
         let left = match incident {
             Some(incident) => self.left(incident, &near, &remap)?,
             None => BTreeMap::new(),
@@ -316,6 +321,7 @@ impl Preparer {
             world: &world,
             live: &live,
             newcomers: &newcomers,
+            copies: &copies,
             made: &incident.map(|i| i.made.iter().map(|t| t.resource.clone()).collect()).unwrap_or_default(),
             left: &left,
             chosen,

@@ -80,3 +80,32 @@ async fn a_changed_resource_is_put_back_in_place_and_what_others_did_stays() {
     assert_eq!(restored.code, 0, "{}\n{}", restored.stdout, restored.stderr);
     before.assert_back(&ec2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_what_a_deletion_would_cost_today() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let zone = format!("{}a", crate::site::REGION);
+    let volume =
+        || async { ec2.create_volume().availability_zone(&zone).size(8).send().await.unwrap().volume_id.unwrap() };
+    let (copied, bare) = (volume().await, volume().await);
+    let snapshot = ec2.create_snapshot().volume_id(&copied).send().await.unwrap().snapshot_id.unwrap();
+    let address = ec2.allocate_address().send().await.unwrap();
+    site.run(&["snapshot"]).await.ok();
+
+    let lines = site.json(&["readiness"]).await;
+    let of =
+        |id: &str| lines.as_array().unwrap().iter().find(|l| l["resource"].as_str().unwrap().ends_with(id)).unwrap();
+    assert!(of(&copied)["lost"].as_str().unwrap().contains(&snapshot), "{:#}", of(&copied));
+    assert_eq!(
+        (&of(&bare)["cost"], of(&bare)["lost"].as_str().unwrap()),
+        (&"data".into(), "all of it: it has no snapshot")
+    );
+    assert_eq!(of(&bare)["remedy"], format!("aws ec2 create-snapshot --volume-id {bare}"));
+    let lost = of(address.allocation_id().unwrap())["lost"].as_str().unwrap();
+    assert!(lost.starts_with(address.public_ip().unwrap()), "{lost}");
+    // The worst first, and for people too.
+    assert_eq!(lines[0]["cost"], "data");
+    let page = site.run(&["readiness", &bare]).await.ok().stdout;
+    assert!(page.contains("Data would be lost") && page.contains(&bare) && !page.contains(&copied), "{page}");
+}

@@ -14,7 +14,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -403,6 +406,10 @@ impl Kind for ElasticIp {
         spec.allocated_address().or(spec.carrier_ip.as_ref()).cloned()
     }
 
+    fn readiness(_id: &str, spec: &Spec, _copies: &Copies) -> Ready {
+        let address = spec.public_ip.as_deref().unwrap_or("the address");
+        Ready { cost: Cost::Identity, lost: format!("{address}, once another account takes it"), remedy: None }
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:AllocateAddress"] };
         let tags = tag_calls(&now.tags, &want.tags);

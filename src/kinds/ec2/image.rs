@@ -12,7 +12,10 @@ use crate::{
         names::{ec2, kms, outposts},
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -557,6 +560,11 @@ impl Kind for Image {
     }
     fn natural_key(spec: &Spec) -> Option<String> {
         spec.name.clone()
+    }
+    fn readiness(_id: &str, _spec: &Spec, _copies: &Copies) -> Ready {
+        // Deregistered, it is registered again from its snapshots, for as long as those are there.
+        let lost = "its id, and all of it once its snapshots are deleted too".to_owned();
+        Ready { cost: Cost::Identity, lost, ..super::snapshot::in_the_bin("EC2_IMAGE") }
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         // One of the two: the other finds nothing to do.

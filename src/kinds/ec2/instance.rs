@@ -18,7 +18,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -1454,6 +1457,17 @@ impl Kind for Instance {
             Some(ShuttingDown | Terminated) => Settled::Failed(i.state_reason.and_then(|r| r.message).unwrap_or(word)),
             _ => Settled::Waiting(word),
         })
+    }
+    fn readiness(id: &str, spec: &Spec, _copies: &Copies) -> Ready {
+        if spec.disable_api_termination == Some(true) {
+            let lost = "nothing: AWS refuses to terminate it while its protection is on".to_owned();
+            return Ready { cost: Cost::Nothing, lost, remedy: None };
+        }
+        Ready {
+            cost: Cost::Data,
+            lost: "its memory, its instance store, and the volumes that go with it: see those".into(),
+            remedy: Some(format!("aws ec2 modify-instance-attribute --instance-id {id} --disable-api-termination")),
+        }
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:RunInstances"] };

@@ -10,7 +10,10 @@ use crate::{
         names::{ec2, kms, outposts},
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Copy, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -24,6 +27,17 @@ use futures_util::{
     future::BoxFuture,
     stream::{self, StreamExt, TryStreamExt},
 };
+
+/// H24: what nothing can make again comes back from the recycle bin alone, where a rule keeps it there.
+pub(super) fn in_the_bin(resource_type: &str) -> Ready {
+    Ready {
+        cost: Cost::Data,
+        lost: "all of it, unless a rule of the recycle bin keeps it".into(),
+        remedy: Some(format!(
+            "aws rbin create-rule --resource-type {resource_type} --retention-period RetentionPeriodValue=7,RetentionPeriodUnit=DAYS"
+        )),
+    }
+}
 
 mirror! {
     Spec from sdk::Snapshot;
@@ -321,6 +335,13 @@ impl Kind for Snapshot {
             Some(sdk::SnapshotState::Error) => Settled::Failed(s.state_message.unwrap_or(word)),
             _ => Settled::Waiting(word),
         })
+    }
+    fn copy_of(id: &str, spec: &Spec) -> Option<Copy> {
+        let taken = spec.start_time.as_ref()?.0.parse().ok()?;
+        Some(Copy { of: spec.volume_id.clone()?, taken, id: id.to_owned() })
+    }
+    fn readiness(_id: &str, _spec: &Spec, _copies: &Copies) -> Ready {
+        in_the_bin("EBS_SNAPSHOT")
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:RestoreSnapshotFromRecycleBin"] };

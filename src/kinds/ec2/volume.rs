@@ -19,7 +19,10 @@ use crate::{
         names::{ec2, kms, outposts},
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -475,6 +478,16 @@ impl Kind for Volume {
             rows.any(|a| a.instance_id() == Some(host) && a.device() == Some(device))
         };
         Ok(here.into_iter().filter(is_alive).find(at_the_device).and_then(|v| v.volume_id))
+    }
+    fn readiness(id: &str, spec: &Spec, copies: &Copies) -> Ready {
+        let lost = match (copies.of(id), &spec.snapshot_id) {
+            (Some(copy), _) => format!("what was written since {} ({})", copy.taken, copy.id),
+            (None, Some(first)) => {
+                format!("what was written since it was made from {first}: it has no snapshot of its own")
+            }
+            (None, None) => "all of it: it has no snapshot".to_owned(),
+        };
+        Ready { cost: Cost::Data, lost, remedy: Some(format!("aws ec2 create-snapshot --volume-id {id}")) }
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVolume"] };

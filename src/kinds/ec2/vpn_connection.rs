@@ -14,7 +14,10 @@ use crate::{
         names::{ec2, logs},
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        readiness::{Copies, Cost, Ready},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -583,6 +586,10 @@ impl Kind for VpnConnection {
         })
     }
 
+    fn readiness(_id: &str, _spec: &Spec, _copies: &Copies) -> Ready {
+        let lost = "its outside addresses and keys: the other end must be set up anew".to_owned();
+        Ready { cost: Cost::Identity, lost, remedy: None }
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVpnConnection"] };
         let others = changes(now, want).unwrap_or_default();
