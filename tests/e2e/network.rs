@@ -276,9 +276,13 @@ async fn what_surrounds_a_vpc_is_made_again_once_although_answers_are_lost() {
     creates.iter().for_each(|c| site.aws.lose_answer(c, 1));
     let receipt = restored(&site, &gone).await;
     assert_eq!(receipt["of"], 14, "{receipt:#}");
-    assert_eq!(ok!(ec2.describe_vpn_gateways()).vpn_gateways().len(), 1);
+    let living = sdk::Filter::builder().name("state").values("available").build();
+    assert_eq!(ok!(ec2.describe_vpn_gateways().filters(living.clone())).vpn_gateways().len(), 1);
+    assert_eq!(ok!(ec2.describe_vpn_connections().filters(living)).vpn_connections().len(), 1);
     assert_eq!(ok!(ec2.describe_transit_gateways()).transit_gateways().len(), 1);
-    assert_eq!(ok!(ec2.describe_vpc_endpoints()).vpc_endpoints().len(), 2);
+    let endpoints = ok!(ec2.describe_vpc_endpoints());
+    let living = |e: &&sdk::VpcEndpoint| e.state().is_some_and(|s| s.as_str().eq_ignore_ascii_case("available"));
+    assert_eq!(endpoints.vpc_endpoints().iter().filter(living).count(), 2);
     assert_eq!(ok!(ec2.describe_flow_logs()).flow_logs().len(), 1);
     assert_eq!(ok!(ec2.describe_transit_gateway_vpc_attachments()).transit_gateway_vpc_attachments().len(), 1);
     // What it names is there: the subnet stayed, the route leads on.
