@@ -107,6 +107,8 @@ TYPES = {
     "eipalloc": "elastic-ip", "nat": "natgateway", "rtb": "route-table", "sg": "security-group", "sgr": "security-group-rule",
     "acl": "network-acl", "pcx": "vpc-peering-connection", "eni": "network-interface", "i": "instance", "vol": "volume",
     "snap": "snapshot", "ami": "image", "lt": "launch-template", "vpce": "vpc-endpoint", "key": "key-pair",
+    "pl": "prefix-list", "fl": "vpc-flow-log", "vgw": "vpn-gateway", "cgw": "customer-gateway", "vpn": "vpn-connection",
+    "tgw": "transit-gateway", "tgw-attach": "transit-gateway-attachment", "tgw-rtb": "transit-gateway-route-table",
 }
 
 
@@ -259,6 +261,29 @@ def describe_instance_connect_endpoints(self):
     return ActionResult({"InstanceConnectEndpoints": []})
 
 
+# --- prefix lists ---
+# AWS: a call that does not name the list leaves its name alone; entries change from the version that it is at, within its size.
+def before_modify_list(self, add_entry, remove_entry, prefix_list_id=None, current_version=None, prefix_list_name=None):
+    there = self.managed_prefix_lists[prefix_list_id]
+    if add_entry or remove_entry:
+        if str(current_version) != str(there.version):
+            raise error("PrefixListVersionMismatch", f"The prefix list has version {there.version}, not {current_version}")
+        both = {e["Cidr"] for e in add_entry} & {e["Cidr"] for e in remove_entry}
+        if both:
+            raise error("InvalidParameterValue", f"Request cannot contain Cidr {both.pop()} in both AddPrefixListEntries and RemovePrefixListEntries")
+        left = {e["Cidr"] for e in there.entries[there.version]} - {e["Cidr"] for e in remove_entry} | {e["Cidr"] for e in add_entry}
+        if len(left) > int(there.max_entries):
+            raise error("PrefixListMaxEntriesExceeded", "You've reached the maximum number of entries for the prefix list")
+    return there.prefix_list_name
+
+
+def after_modify_list(self, result, name, add_entry, remove_entry, prefix_list_id=None, current_version=None, prefix_list_name=None):
+    result.prefix_list_name = prefix_list_name or name
+
+
+wrap(EC2Backend, "modify_managed_prefix_list", pre=before_modify_list, post=after_modify_list)
+
+
 # --- VPN, endpoints, peerings ---
 # AWS: each is found by a filter on its ids and on its state. The interfaces of an endpoint are made by the service, and end with it.
 def found_by(cls, prefix):
@@ -327,6 +352,65 @@ def association(self):
 
 
 TransitGatewayAttachment.association = property(association)
+
+
+# AWS: a gateway has a default table where its options say so, and none else; the table ends with the gateway. A new attachment
+# goes into the default table.
+_associate = EC2Backend.set_route_table_association
+
+
+@replace(EC2Backend)
+def set_route_table_association(self, transit_gateway_attachment_id, transit_gateway_route_table_id):
+    if transit_gateway_route_table_id in self.transit_gateways_route_tables:
+        _associate(self, transit_gateway_attachment_id, transit_gateway_route_table_id)
+
+
+def after_create_gateway(self, gateway, note, *args, **kwargs):
+    table, options = gateway.default_route_table, gateway.options
+    table.default_association_route_table = options["DefaultRouteTableAssociation"] == "enable"
+    table.default_propagation_route_table = options["DefaultRouteTablePropagation"] == "enable"
+    if not table.default_association_route_table:
+        del options["AssociationDefaultRouteTableId"]
+    if not table.default_propagation_route_table:
+        del options["PropagationDefaultRouteTableId"]
+    if not (table.default_association_route_table or table.default_propagation_route_table):
+        del self.transit_gateways_route_tables[table.id]
+
+
+def after_create_attachment(self, attachment, note, *args, **kwargs):
+    options = self.transit_gateways[attachment.transit_gateway_id].options
+    for table in list(self.transit_gateways_route_tables.values()):
+        table.route_table_associations.pop(attachment.id, None)
+    if options.get("DefaultRouteTableAssociation") == "enable":
+        self.associate_transit_gateway_route_table(attachment.id, options["AssociationDefaultRouteTableId"])
+    if options.get("DefaultRouteTablePropagation") == "enable":
+        self.enable_transit_gateway_route_table_propagation(attachment.id, options["PropagationDefaultRouteTableId"])
+
+
+def after_delete_gateway(self, gateway, note, *args, **kwargs):
+    for table in [t for t in self.transit_gateways_route_tables.values() if t.transit_gateway_id == gateway.id]:
+        del self.transit_gateways_route_tables[table.id]
+
+
+# AWS: an attachment has the tags that it was made with.
+def tag_attachment(self, made, note):
+    made.result["TransitGatewayVpcAttachment"].add_tags(self._parse_tag_specification().get("transit-gateway-attachment", {}))
+
+
+wrap(EC2Response, "create_transit_gateway_vpc_attachment", post=tag_attachment)
+
+
+# AWS: a route lists its attachments.
+def after_create_gateway_route(self, route, note, *args, **kwargs):
+    if isinstance(route.get("transitGatewayAttachments"), dict):
+        route["transitGatewayAttachments"] = [route["transitGatewayAttachments"]]
+
+
+wrap(EC2Backend, "create_transit_gateway_route", post=after_create_gateway_route)
+wrap(EC2Backend, "create_transit_gateway", post=after_create_gateway)
+wrap(EC2Backend, "create_transit_gateway_vpc_attachment", post=after_create_attachment)
+wrap(EC2Backend, "create_transit_gateway_vpn_attachment", post=after_create_attachment)
+wrap(EC2Backend, "delete_transit_gateway", post=after_delete_gateway)
 
 
 # --- client tokens ---

@@ -441,7 +441,9 @@ async fn whole(cx: &Cx, t: sdk::TransitGatewayRouteTable) -> Result<Option<Seen<
     let rows = routes.iter().filter(|r| is_users(r)).map(|r| {
         let target = r.transit_gateway_attachments.iter().flatten().next().map(RouteTarget::from_sdk);
         let attachment_id = target.and_then(|t| t.transit_gateway_attachment_id);
-        Route { blackhole: attachment_id.is_none().then_some(true), attachment_id, ..Route::from_sdk(r) }
+        // One whose attachment is gone is a blackhole too, and goes on naming it.
+        let blackhole = attachment_id.is_none() && r.state == Some(sdk::TransitGatewayRouteState::Blackhole);
+        Route { blackhole: blackhole.then_some(true), attachment_id, ..Route::from_sdk(r) }
     });
     spec.routes = rows.collect::<Vec<_>>().into();
     use sdk::TransitGatewayAssociationState::{Disassociated, Disassociating};
