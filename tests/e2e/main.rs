@@ -3,6 +3,7 @@
 mod by_hand;
 mod crash;
 mod errors;
+mod recreate;
 mod site;
 mod story;
 mod trail;
