@@ -3,7 +3,7 @@ use crate::{
     capture::{Capture, CaptureError, Follower},
     kinds::registry,
     model::{
-        At, Cause, Incident, PointName, ResourceKey, Scope, Timestamp, Version,
+        At, Cause, Incident, KindName, PointName, ResourceKey, Scope, Timestamp, Version,
         incident::{Target, Touched},
         reference::{Remap, references},
     },
@@ -308,6 +308,26 @@ impl Preparer {
             }
         }
         let copies = Copies::newest(copies);
+        // Who was told that one of them is in the way may have removed or renamed it since.
+        let wanted: BTreeSet<(&Scope, &KindName, String)> = live
+            .iter()
+            .filter(|(_, now)| matches!(now, Live::Gone))
+            .filter_map(|(key, _)| {
+                let natural = registry::kind(&key.kind)?.facts().natural_key;
+                Some((&key.scope, &key.kind, natural(&remap.apply(world.get(key)?.spec()?))?))
+            })
+            .collect();
+        let in_the_way = newcomers.iter().filter(|(key, spec)| {
+            let natural = registry::kind(&key.kind).and_then(|k| (k.facts().natural_key)(spec));
+            natural.is_some_and(|natural| wanted.contains(&(&key.scope, &key.kind, natural)))
+        });
+        let in_the_way: BTreeSet<ResourceKey> = in_the_way.map(|(key, _)| key.clone()).collect();
+        for v in self.capture.refresh(&in_the_way, &Cause::Plan).await? {
+            match v.spec() {
+                Some(spec) => newcomers.insert(v.key.clone(), spec.clone()),
+                None => newcomers.remove(&v.key),
+            };
+        }
         let left = match incident {
             Some(incident) => self.left(incident, &near, &remap)?,
             None => BTreeMap::new(),

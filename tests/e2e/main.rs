@@ -4,6 +4,7 @@ mod by_hand;
 mod crash;
 mod errors;
 mod network;
+mod recreate;
 mod site;
 mod story;
 mod trail;
