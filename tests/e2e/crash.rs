@@ -33,11 +33,13 @@ async fn killed_at_many_moments_and_resumed_there_is_one_of_each() {
         before.env.teardown(&ec2).await;
         let plan = site.json(&["plan", "--vpc", &before.env.vpc, "--at", "golden"]).await;
 
+        let mut daemon = site.daemon().await;
         site.aws.freeze(operation, *nth - 1, *moment);
         let mut restore = Daemon::spawn(binary(), &["restore", plan["digest"].as_str().unwrap(), "--yes"], &site.env());
         site.aws.frozen(SOON).await;
-        restore.kill9().await;
+        daemon.kill9().await;
         site.aws.thaw();
+        assert!(!restore.wait_exit(SOON).await.success(), "{what}: the command says that the daemon broke off");
 
         let resumed = site.run(&["resume", "--output", "json"]).await;
         assert_eq!(resumed.code, 0, "{what}: {}\n{}", resumed.stdout, resumed.stderr);
