@@ -112,7 +112,7 @@ async fn h15_h16_h21_h23_all_that_runs_in_a_vpc_comes_back_and_what_lives_is_poi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h24_data_that_died_comes_from_its_newest_copy_and_what_has_none_is_named() {
-    let (site, work, before) = lost(Data::Lost).await;
+    let (site, work, _) = lost(Data::Lost).await;
     let ec2 = site.ec2();
     let restored = site.run(&["restore", "--vpc", &work.vpc, "--at", "golden", "--yes", "--output", "json"]).await;
     assert_eq!(restored.code, 3, "{}\n{}", restored.stdout, restored.stderr);
@@ -135,7 +135,23 @@ async fn h24_data_that_died_comes_from_its_newest_copy_and_what_has_none_is_name
     assert_eq!(data[0].snapshot_id(), Some(work.data_snapshot.as_str()));
     assert_eq!(data[0].attachments().len(), 1);
     assert!(volume(&ec2, "scratch").await.is_empty());
-    let _ = before;
+    // Nothing else is amiss; the instance runs, without the disk that has no copy.
+    let mut expected = [
+        (work.instance.clone(), "blocked".to_owned(), vec!["block_device_mappings[/dev/sdg]".to_owned()]),
+        (scratch.to_owned(), "failed".to_owned(), vec![]),
+        differs(&work.data_volume, "snapshot_id"),
+    ];
+    expected.sort();
+    let mut named = rest(&receipt);
+    named.sort();
+    assert_eq!(named, expected, "{receipt:#}");
+    let host = data[0].attachments()[0].instance_id().unwrap();
+    assert_eq!(Workload::user_data(&ec2, host).await.as_deref(), Some(USER_DATA));
+    // Once more makes nothing twice.
+    let again = site.run(&["restore", "--vpc", &work.vpc, "--at", "golden", "--yes"]).await;
+    assert_eq!(again.code, 3, "{}\n{}", again.stdout, again.stderr);
+    assert_eq!((volume(&ec2, "data").await.len(), volume(&ec2, "root").await.len()), (1, 1));
+    assert_eq!(site.emulator.count(&site.account, "RunInstances"), 2, "at the start, and once since");
 }
 
 #[tokio::test(flavor = "multi_thread")]
