@@ -77,8 +77,12 @@ pub(super) async fn items(
                 Some(Ok(all)) => match all.iter().find(|c| c.id == id) {
                     Some(c) => {
                         let rows = (facts.row_keys)();
+                        // What is only reported of a survivor was no part of its plan.
+                        let survived = steps.iter().all(|s| matches!(s.verb, Verb::Converge | Verb::Rewire));
+                        let reported = |c: &diff::Change| facts.reported.iter().any(|(m, _)| within(&c.path, m));
                         item.differences = diff::changes(&rows, &c.spec, &want)
                             .into_iter()
+                            .filter(|change| !(survived && reported(change)))
                             .map(|change| explained(&facts, change))
                             .collect();
                         found.push((key.scope.key(key.kind.clone(), &id), c.clone()));
@@ -104,20 +108,22 @@ fn fail(item: &mut Item, why: String) {
     }
 }
 
+/// A path is the member, or lies within it.
+fn within(path: &str, member: &str) -> bool {
+    path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Difference {
-    let within = |member: &str| {
-        change.path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
     let why = facts
         .reported
         .iter()
-        .find(|(m, _)| within(m))
+        .find(|(m, _)| within(&change.path, m))
         .map(|(_, why)| (*why).to_owned())
         .or_else(|| {
             facts
                 .immutable
                 .iter()
-                .any(|m| within(m))
+                .any(|m| within(&change.path, m))
                 .then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned())
         })
         .unwrap_or_else(|| "not explained: look at the step's error above, or report a defect".to_owned());

@@ -85,7 +85,15 @@ async fn the_look_alike_that_can_become_it_is_adopted_and_the_other_is_refused()
     site.json(&["approve", incident["plan"].as_str().unwrap()]).await;
     let after = site.incident_in("partly-restored").await;
     let whole = site.json(&["incidents", after["id"].as_str().unwrap()]).await;
-    assert!(whole.to_string().contains("restore"), "{whole:#}");
+    // The receipt of that very restore: what was skipped is not tried again, and says why.
+    let receipt = site.run(&["resume", whole["restore"].as_str().unwrap(), "--output", "json"]).await;
+    assert_eq!(receipt.code, 3, "{}\n{}", receipt.stdout, receipt.stderr);
+    let receipt = receipt.json();
+    let item = about(&receipt["items"], &env.data_a);
+    assert_eq!((&item["outcome"], item["why"].as_str()), (&"skipped".into(), Some(why)), "{receipt:#}");
+    assert_eq!(about(&receipt["items"], &env.group_app)["outcome"], "restored", "{receipt:#}");
+    assert_eq!(about(&receipt["losses"], &env.data_a)["what"], why, "{receipt:#}");
+    assert_eq!(site.incidents().await[0]["state"], "partly-restored");
 
     // The group is as it was, and what lives names the new one again.
     let now = env.fingerprint(&ec2).await["security groups"].clone();

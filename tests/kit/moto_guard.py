@@ -31,6 +31,7 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.dhcp_options import DHCPOptionsSet
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.elastic_block_store import VolumeAttachment
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.internet_gateways import EgressOnlyInternetGateway
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.nat_gateways import NatGateway
@@ -645,7 +646,7 @@ wrap(EC2Backend, "detach_internet_gateway", before_detach)
 
 # --- Elastic IP addresses ---
 # AWS: an address shows its pool and border group; one in use cannot be released; one that a NAT gateway holds cannot be disassociated
-# by the user; one that anybody holds cannot be acquired by number.
+# by the user; one that anybody holds cannot be acquired by number; one on an interface of an instance is on the instance.
 ElasticAddress.public_ipv4_pool = property(lambda self: "amazon")
 ElasticAddress.network_interface_id = property(lambda self: self.eni.id if self.eni else None)
 ElasticAddress.network_border_group = property(lambda self: self.ec2_backend.region_name)
@@ -683,7 +684,13 @@ def before_disassociate(backend, address=None, association_id=None):
                 raise error("AuthFailure", "You do not have permission to access the specified resource.")
 
 
+def after_associate(backend, address, note, *args, **kwargs):
+    if address.eni and address.eni.instance:
+        address.instance = address.eni.instance
+
+
 wrap(EC2Backend, "allocate_address", before_allocate)
+wrap(EC2Backend, "associate_address", None, after_associate)
 wrap(EC2Backend, "release_address", before_release)
 wrap(EC2Backend, "disassociate_address", before_disassociate)
 
@@ -824,7 +831,7 @@ def before_delete_route(backend, route_table_id, cidr, v6=None, prefix=None):
     if getattr(implicit, "cidr", False):
         return
     for route in backend.get_route_table(route_table_id)._routes.values():
-        if route.local and (v6 or cidr) in (route.destination_cidr_block, route.destination_ipv6_cidr_block):
+        if not prefix and route.local and (v6 or cidr) in (route.destination_cidr_block, route.destination_ipv6_cidr_block):
             raise error("InvalidParameterValue", f"cannot remove local route {v6 or cidr} in route table {route_table_id}")
 
 
@@ -1201,6 +1208,32 @@ def template_without_its_tags(template, result, note, *args, **kwargs):
 wrap(LaunchTemplate, "__init__", post=template_without_its_tags)
 
 
+# --- endpoints ---
+# AWS: DescribeVpcEndpoints filters by vpc-endpoint-id too.
+_endpoint_filter = VPCEndPoint.get_filter_value
+
+
+@replace(VPCEndPoint, "get_filter_value")
+def endpoint_filter(self, name, method_name=None):
+    return self.id if name == "vpc-endpoint-id" else _endpoint_filter(self, name, method_name)
+
+
+# AWS: a gateway endpoint's route is in its route tables, and in no other, also after they were changed.
+def after_modify_endpoint(endpoint, result, note, *args, **kwargs):
+    listed = endpoint.destination_prefix_list_id
+    if not listed:
+        return
+    for table in endpoint.ec2_backend.route_tables.values():
+        held = next((r for r in table._routes.values() if r.destination_prefix_list_id == listed and r.gateway_id == endpoint.id), None)
+        if table.id in endpoint.route_table_ids and not held:
+            endpoint.ec2_backend.create_route(table.id, None, gateway_id=endpoint.id, destination_prefix_list_id=listed)
+        elif held and table.id not in endpoint.route_table_ids:
+            table._routes.pop(held.id)
+
+
+wrap(VPCEndPoint, "modify", None, after_modify_endpoint)
+
+
 # --- what moto does not know at all ---
 # AWS: there are none until somebody makes one.
 @replace(EC2Response)
@@ -1216,6 +1249,29 @@ def describe_capacity_reservations(self):
 # --- images ---
 # AWS: an image without variables of UEFI answers with none of them.
 Ami.uefi = Ami.uefi if hasattr(Ami, "uefi") else None
+
+
+# AWS: a registered image keeps what it was registered with, and what is launched from it has that.
+@replace(EC2Response)
+def register_image(self):
+    image = self.ec2_backend.register_image(self._get_param("Name"), self._get_param("Description", ""))
+    image.architecture = self._get_param("Architecture") or "i386"
+    image.virtualization_type = self._get_param("VirtualizationType") or "paravirtual"
+    image.root_device_name = self._get_param("RootDeviceName") or image.root_device_name
+    image.boot_mode = self._get_param("BootMode")
+    return ActionResult({"ImageId": image.id})
+
+
+# --- attached interfaces ---
+# AWS: DescribeNetworkInterfaces filters by attachment.device-index too.
+_interface_filter = NetworkInterface.get_filter_value
+
+
+@replace(NetworkInterface, "get_filter_value")
+def interface_filter(self, name, method_name=None):
+    if name == "attachment.device-index":
+        return str(self.device_index) if self.instance else None
+    return _interface_filter(self, name, method_name)
 
 
 # --- attached volumes ---
@@ -1240,10 +1296,14 @@ wrap(EC2Backend, "attach_volume", before_attach)
 
 
 # --- terminated instances ---
-# AWS: the interfaces that go with an instance are deleted and their addresses are free again; an Elastic IP is no longer
-# associated. A volume that goes with it is deleted.
+# AWS: the interfaces that go with an instance are deleted and their addresses are free again; others are detached; an Elastic
+# IP is no longer associated. A volume that goes with it is deleted.
 def before_terminate(backend, instance_ids, *args, **kwargs):
-    return [eni for eni in backend.enis.values() if eni.instance and eni.instance.id in instance_ids]
+    own = [eni for eni in backend.enis.values() if eni.instance and eni.instance.id in instance_ids]
+    for eni in own:
+        if not (eni.delete_on_termination or eni.device_index == 0):
+            eni.instance.detach_eni(eni)
+    return [eni for eni in own if eni.instance]
 
 
 def after_terminate(backend, result, enis, instance_ids, *args, **kwargs):

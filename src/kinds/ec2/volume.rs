@@ -477,7 +477,17 @@ impl Kind for Volume {
             let mut rows = v.attachments().iter().filter(|a| is_attached(a));
             rows.any(|a| a.instance_id() == Some(host) && a.device() == Some(device))
         };
-        Ok(here.into_iter().filter(is_alive).find(at_the_device).and_then(|v| v.volume_id))
+        let made = here.iter().filter(|v| is_alive(v)).find(|v| at_the_device(v)).and_then(|v| v.volume_id.clone());
+        if made.is_some() || here.is_empty() {
+            return Ok(made);
+        }
+        // H24: the launch leaves out what has no copy. Others of the instance are there, so this one does not come.
+        let hosts = hosts(cx, std::slice::from_ref(host)).await?;
+        let is_root = hosts.get(host).is_none_or(|h| h.root_device.as_deref() == Some(device));
+        if let (Some(id), false) = (&want.volume_id, is_root) {
+            source(cx, &id.0, want).await?;
+        }
+        Ok(None)
     }
     fn readiness(id: &str, spec: &Spec, copies: &Copies) -> Ready {
         let lost = match (copies.of(id), &spec.snapshot_id) {

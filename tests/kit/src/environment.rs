@@ -106,7 +106,7 @@ fn tags(kind: ResourceType, name: &str) -> TagSpecification {
         .build()
 }
 
-fn filter(name: &str, value: &str) -> Filter {
+pub(crate) fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
@@ -114,7 +114,7 @@ fn yes() -> AttributeBooleanValue {
     AttributeBooleanValue::builder().value(true).build()
 }
 
-fn id(given: Option<&str>) -> String {
+pub(crate) fn id(given: Option<&str>) -> String {
     given.expect("the answer has an id").to_owned()
 }
 
@@ -618,7 +618,7 @@ struct Seen {
     network_acls: Vec<aws_sdk_ec2::types::NetworkAcl>,
 }
 
-fn value_of<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
+pub(crate) fn value_of<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
     tags.iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value())
 }
 

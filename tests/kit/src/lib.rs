@@ -9,9 +9,11 @@ pub mod emulator;
 pub mod environment;
 pub mod proxy;
 mod record;
+pub mod workload;
 mod xml;
 
 pub use daemon::{Daemon, Signal, aws_env, until};
 pub use emulator::{Credentials, Emulator, assume, sdk_config};
 pub use environment::{Counts, Environment};
 pub use proxy::{Identity, Moment, Order, Proxy, TrailConfig, Wrap};
+pub use workload::Workload;
