@@ -282,9 +282,9 @@ impl<'a> Maker<'a> {
         }
         self.drafts.push(make);
         self.drafts.push(link);
-        // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy.
+        // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy, made or adopted.
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
-        if ready.cost == Cost::Data && !facts.perishable && !implicit {
+        if ready.cost == Cost::Data && !facts.perishable {
             self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
         }
         for what in facts.never_back {
