@@ -20,6 +20,7 @@ mod restore;
 mod run;
 mod snapshot;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +94,8 @@ pub enum Command {
     Config(config::Config),
     #[command(subcommand)]
     IamPolicy(iam_policy::IamPolicy),
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 /// Commands that the service answers.
@@ -177,6 +180,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
         Command::Kinds(args) => kinds::run(args, &format),
         Command::Config(what) => config::run(*what, global, &format),
         Command::IamPolicy(what) => iam_policy::run(*what),
+        Command::Store(what) => store::run(what, global, &format),
     }
 }
 

@@ -11,7 +11,7 @@ mod values;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Fault};
-pub use sections::{Access, Aws, Capture, Control, Detect, Mode, Policy, Queue, Restore, Trail};
+pub use sections::{Access, Aws, Capture, Control, Detect, Mode, Policy, Queue, Restore, Store, Trail};
 pub use values::{Globs, QueueUrl, RoleArn};
 
 use crate::{
@@ -39,6 +39,7 @@ pub struct Config {
     /// Never empty after loading.
     #[serde(deserialize_with = "values::absolute")]
     pub state_directory: PathBuf,
+    pub store: Store,
     pub aws: Aws,
     pub capture: Capture,
     #[serde(rename = "queue")]
@@ -58,6 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             state_directory: PathBuf::new(),
+            store: Store::default(),
             aws: Aws::default(),
             capture: Capture::default(),
             queues: vec![],
@@ -159,6 +161,9 @@ impl Config {
         if !chosen {
             self.state_directory = environment.state()?;
         }
+        if self.store.key_file.as_os_str().is_empty() {
+            self.store.key_file = environment.key_file(&self.state_directory);
+        }
         if self.control.socket.as_os_str().is_empty() {
             self.control.socket = environment.socket(&self.state_directory, chosen);
         }
@@ -188,6 +193,10 @@ impl Config {
         let mut names = vec![];
         if self.state_directory != new.state_directory {
             names.push("state_directory");
+        }
+        // The key that lies beside the store moves with it.
+        if self.store != new.store && self.state_directory == new.state_directory {
+            names.push("store");
         }
         if self.control != new.control {
             names.push("control");

@@ -6,6 +6,15 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// `[store]`: how what is known is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// What values are encrypted with. Never empty after loading.
+    #[serde(deserialize_with = "values::absolute")]
+    pub key_file: PathBuf,
+}
+
 /// `[aws]`: where, and as whom.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

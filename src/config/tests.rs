@@ -133,7 +133,7 @@ fn an_unknown_key_points_at_itself_and_names_the_nearest() {
     );
     let far = refused("frobnicate = 1");
     assert!(far.starts_with("r.toml:1:1: `frobnicate`: unknown key\n"), "{far}");
-    assert!(far.contains("`state_directory`, `aws`, `capture`, `queue`"), "{far}");
+    assert!(far.contains("`state_directory`, `store`, `aws`, `capture`, `queue`"), "{far}");
     let nested = refused("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"b\"\nresource_max = 3");
     assert!(
         nested.starts_with("r.toml:5:1: `policy[1].resource_max`: unknown key; did you mean `resources_max`?"),
@@ -229,6 +229,7 @@ fn what_a_reload_cannot_change_is_named() {
     let old = parse("").unwrap();
     assert_eq!(old.needs_restart(&parse("[capture]\nevery = \"1h\"").unwrap()), Vec::<&str>::new());
     assert_eq!(old.needs_restart(&parse("state_directory = \"/x\"").unwrap()), ["state_directory", "control"]);
+    assert_eq!(old.needs_restart(&parse("[store]\nkey_file = \"/x\"").unwrap()), ["store"]);
 }
 
 proptest::proptest! {
