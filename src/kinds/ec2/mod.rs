@@ -10,6 +10,7 @@ use crate::aws::{Class, Cx, Failure};
 use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::future::{BoxFuture, join_all};
+use serde_json::Value;
 
 pub mod capacity_reservation;
 pub mod customer_gateway;
@@ -250,6 +251,13 @@ pub fn is_managed(operator: Option<&sdk::OperatorResponse>) -> bool {
 /// A member of an Auto Scaling group: the group makes it, and never this restore (H22).
 pub fn is_group_member(tags: &[sdk::Tag]) -> bool {
     tags.iter().any(|t| t.key() == Some("aws:autoscaling:groupName"))
+}
+
+/// Rows that count against a quota that AWS applies to IPv4 and IPv6 apart: the larger of the two. A row that names
+/// neither is in both.
+fn per_family(rows: &Value, v4: &str, v6: &str) -> u32 {
+    let without = |other: &str| rows.as_array().into_iter().flatten().filter(|r| r[other].is_null()).count();
+    u32::try_from(without(v6).max(without(v4))).unwrap_or(u32::MAX)
 }
 
 /// What the call names is not in the recycle bin. EC2 says so with a code of "not found", or of a wrong state or value.

@@ -16,7 +16,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Blocks, Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -636,6 +639,15 @@ impl Kind for NetworkInterface {
         "permissions on it for other accounts",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_network_interface";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-DF5E4CA3",
+        name: "Network interfaces per Region",
+        default: 5000,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["subnet_id", "private_ip_address", "interface_type", "primary_of"];
     const GIVEN: &'static [&'static str] =
         &["description", "groups", "private_ip_addresses", "ipv6_addresses", "connection_tracking_configuration"];
@@ -739,6 +751,23 @@ impl Kind for NetworkInterface {
         Some(format!("{} in {}", spec.private_ip_address.as_ref()?, spec.subnet_id.as_ref()?.0))
     }
 
+    /// Every address and prefix that it has in its subnet.
+    fn blocks(spec: &Spec) -> Option<Blocks> {
+        let one = |a: &String, bits: u8| format!("{a}/{bits}");
+        let first = spec.private_ip_address.iter().map(|a| one(a, 32));
+        let rows = spec.private_ip_addresses.iter().filter(|r| r.primary != Some(true));
+        let more = rows.filter_map(|r| r.private_ip_address.as_ref()).map(|a| one(a, 32));
+        let v6 = spec.ipv6_addresses.iter().filter_map(|r| r.ipv6_address.as_ref()).map(|a| one(a, 128));
+        let prefixes = spec.ipv4_prefixes.iter().filter_map(|p| p.ipv4_prefix.clone());
+        let v6_prefixes = spec.ipv6_prefixes.iter().filter_map(|p| p.ipv6_prefix.clone());
+        let blocks = first.chain(more).chain(v6).chain(prefixes).chain(v6_prefixes).collect();
+        Some(Blocks { of: Some(spec.subnet_id.as_ref()?.0.clone()), blocks })
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // A primary one is part of its instance.
+        let own = spec.primary_of.is_none();
+        own.then(|| (Self::TERRAFORM, id.to_owned())).into_iter().collect()
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateNetworkInterface"] };
         let tags = tag_calls(&now.tags, &want.tags);

@@ -377,6 +377,7 @@ impl Kind for Volume {
         "I/O that is enabled again by itself after an impairment (AutoEnableIO)",
     ];
     const PHASE: Phase = Phase::Data;
+    const TERRAFORM: &'static str = "aws_ebs_volume";
     const IMMUTABLE: &'static [&'static str] = &[
         "availability_zone",
         "availability_zone_id",
@@ -498,6 +499,16 @@ impl Kind for Volume {
             (None, None) => "all of it: it has no snapshot".to_owned(),
         };
         Ready { cost: Cost::Data, lost, remedy: Some(format!("aws ec2 create-snapshot --volume-id {id}")) }
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // What is made with an instance is part of it.
+        if spec.made_with.is_some() {
+            return vec![];
+        }
+        let attached = spec.attachments.iter().filter_map(|a| {
+            Some(("aws_volume_attachment", format!("{}:{id}:{}", a.device.as_ref()?, a.instance_id.as_ref()?.0)))
+        });
+        [(Self::TERRAFORM, id.to_owned())].into_iter().chain(attached).collect()
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVolume"] };
