@@ -4,20 +4,43 @@ use crate::{
     aws::{Aws, Failure, quotas},
     capture::Capture,
     kinds::{permissions, registry},
-    model::{ResourceKey, Scope, reference::Remap},
+    model::{Cause, KindName, ResourceKey, Scope, reference::Remap},
     plan::{
         Blocker, Plan,
         preflight::{self, Demand},
     },
+    store::StoreError,
 };
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// H65: the quotas that what is live and what the plan makes exceed together. One call for each quota that the plan draws
-/// on; what is live is what the store knows.
+/// on; what is live is what the store knows, and read again where that seems too much.
 pub async fn blockers(capture: &Capture, plan: &Plan) -> Result<Vec<Blocker>, PrepareError> {
     let scopes: BTreeSet<&Scope> = plan.steps.iter().map(|s| &s.resource.scope).collect();
+    let demands = demands(capture, plan, &scopes)?;
+    let asked: BTreeMap<(&Scope, &str), &Demand> = demands.iter().map(|d| ((&d.scope, d.quota.code), d)).collect();
+    let reads: Vec<_> = asked.into_values().map(|demand| value(capture, demand)).collect();
+    let values: BTreeMap<_, _> = join_all(reads).await.into_iter().collect();
+    let exceeded = |demands: &[Demand]| -> Vec<Blocker> {
+        demands.iter().filter_map(|d| blocker(d, values.get(&(&d.scope, d.quota.code))?)).collect()
+    };
+    if exceeded(&demands).is_empty() {
+        return Ok(vec![]);
+    }
+    // Somebody may have made room since the last sweep.
+    let kinds: BTreeSet<&KindName> = plan.steps.iter().map(|s| &s.resource.kind).collect();
+    let mut known = BTreeSet::new();
+    for scope in &scopes {
+        let there = capture.store.current_in(scope)?.into_iter().filter(|v| !v.is_gone());
+        known.extend(there.map(|v| v.key).filter(|k| kinds.contains(&k.kind)));
+    }
+    capture.refresh(&known, &Cause::Plan).await?;
+    Ok(exceeded(&self::demands(capture, plan, &scopes)?))
+}
+
+fn demands(capture: &Capture, plan: &Plan, scopes: &BTreeSet<&Scope>) -> Result<Vec<Demand>, StoreError> {
     let mut live: BTreeMap<ResourceKey, Value> = BTreeMap::new();
     let mut remaps: BTreeMap<&Scope, Remap> = BTreeMap::new();
     for scope in scopes {
@@ -29,27 +52,24 @@ pub async fn blockers(capture: &Capture, plan: &Plan) -> Result<Vec<Blocker>, Pr
         Some(remap) => key.scope.key(key.kind.clone(), remap.latest(key.kind.as_str(), &key.id)),
         None => key.clone(),
     };
-    let demands = preflight::demands(plan, &|kind| registry::kind(kind).map(|k| k.facts()), &live, &today);
-    let asked: BTreeMap<(&Scope, &str), &Demand> = demands.iter().map(|d| ((&d.scope, d.quota.code), d)).collect();
-    let reads: Vec<_> = asked.into_values().map(|demand| value(capture, demand)).collect();
-    let values: BTreeMap<_, _> = join_all(reads).await.into_iter().collect();
-    let exceeded = demands.iter().filter_map(|d| {
-        let (value, not_read) = match values.get(&(&d.scope, d.quota.code))? {
-            Ok(value) => (*value, None),
-            Err(f) => (d.quota.default, Some(f.to_string())),
-        };
-        (d.live.saturating_add(d.needed) > value).then(|| Blocker {
-            scope: d.scope.clone(),
-            quota: d.quota.name.to_owned(),
-            code: format!("{}/{}", d.quota.service, d.quota.code),
-            of: d.of.clone(),
-            value,
-            not_read,
-            live: d.live,
-            needed: d.needed,
-        })
-    });
-    Ok(exceeded.collect())
+    Ok(preflight::demands(plan, &|kind| registry::kind(kind).map(|k| k.facts()), &live, &today))
+}
+
+fn blocker(d: &Demand, value: &Result<u32, Failure>) -> Option<Blocker> {
+    let (value, not_read) = match value {
+        Ok(value) => (*value, None),
+        Err(f) => (d.quota.default, Some(f.to_string())),
+    };
+    (d.live.saturating_add(d.needed) > value).then(|| Blocker {
+        scope: d.scope.clone(),
+        quota: d.quota.name.to_owned(),
+        code: format!("{}/{}", d.quota.service, d.quota.code),
+        of: d.of.clone(),
+        value,
+        not_read,
+        live: d.live,
+        needed: d.needed,
+    })
 }
 
 type Read<'a> = ((&'a Scope, &'static str), Result<u32, Failure>);
