@@ -388,7 +388,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Put back what the incident changed on it, and point it at what is made again.
+    /// Put back what the incident changed on it, and point it at what is made again. H6: AWS deletes no group that a rule
+    /// names, so whoever deleted one had revoked such rules of survivors before; they come back with the new id.
     fn survivor(&mut self, key: &ResourceKey, version: &Version, spec: &Value, id: &str, live: &Value) {
         let Some(facts) = self.facts(key) else { return };
         let rows = self.rows(&facts);
