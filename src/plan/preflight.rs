@@ -1,9 +1,10 @@
 //! What can be known to go wrong, or to need somebody else, before the first write: quotas and counterparties. Pure.
 use super::{Plan, Step, Verb, facts::Facts};
 use crate::model::{KindName, ResourceKey, Scope, reference::as_reference};
+use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt};
 
 /// A limit of AWS on how many there may be (H65). Codes and defaults: AWS General Reference, "Amazon VPC endpoints and
 /// quotas" and "Amazon EC2 endpoints and quotas", as of 2026-08.
