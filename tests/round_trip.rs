@@ -28,7 +28,8 @@ impl World {
         let config = emulator.sdk_config(&credentials, "eu-west-1", &emulator.endpoint());
         let ec2 = Client::new(&config);
         let scope = format!("aws/{account}/eu-west-1").parse().unwrap();
-        World { cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2 }, remap: Remap::default(), steps: 0 }
+        let quotas = aws_sdk_servicequotas::Client::new(&config);
+        World { cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2, quotas }, remap: Remap::default(), steps: 0 }
     }
     async fn read(&self, name: &str, id: &str) -> Option<Value> {
         kind(name).read(&self.cx, id).await.unwrap().map(|c| c.spec)

@@ -216,7 +216,12 @@ impl Aws {
         };
         // A custom partition is shared with nobody, not even one of the same name: each context has a quota of its own.
         let partition = || RetryPartition::custom(format!("{purpose:?}-{scope}")).build();
-        Ok(Cx { scope: scope.clone(), ec2: build(ATTEMPTS, partition()), ec2_once: build(1, partition()) })
+        Ok(Cx {
+            scope: scope.clone(),
+            ec2: build(ATTEMPTS, partition()),
+            ec2_once: build(1, partition()),
+            quotas: super::quotas::client(&config),
+        })
     }
 
     /// The role to take on in an account; none in the caller's own, unless one is set.

@@ -15,6 +15,7 @@ mod incidents;
 mod kinds;
 mod plan;
 mod readiness;
+mod receipt;
 pub mod render;
 mod restore;
 mod run;
@@ -111,6 +112,7 @@ pub enum Asked {
     Plan(plan::Plan),
     Restore(restore::Restore),
     Resume(restore::Resume),
+    Receipt(receipt::Receipt),
     Approve(approve::Approve),
     Reject(approve::Reject),
     Halt(halt::Halt),
@@ -132,6 +134,7 @@ pub fn request(asked: &Asked) -> Result<Request, Fault> {
         Asked::Plan(args) => args.request(),
         Asked::Restore(args) => args.request(),
         Asked::Resume(args) => Ok(args.request()),
+        Asked::Receipt(args) => Ok(args.request()),
         Asked::Approve(args) => Ok(args.request()),
         Asked::Reject(args) => Ok(args.request()),
         Asked::Halt(args) => Ok(args.request()),
@@ -173,6 +176,9 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
                 }
             })
             .await?;
+            if let Asked::Receipt(args) = asked {
+                return args.show(&answer, &format);
+            }
             show(&answer, &format)?;
             Ok(exit_code(&answer))
         }

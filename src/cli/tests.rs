@@ -111,6 +111,7 @@ fn commands_become_requests() {
         ("incidents inc-0a1b2c3d", Request::Incident { id: incident() }),
         ("resume", Request::Resume { restore: None, reason: None }),
         ("resume abc --reason why", Request::Resume { restore: Some("abc".into()), reason: Some("why".into()) }),
+        ("receipt abc --terraform", Request::Receipt { restore: "abc".into() }),
         ("approve 3f2a9c0d --reason ok", Request::Approve { digest: digest(), reason: Some("ok".into()) }),
         ("reject 3f2a9c0d", Request::Reject { digest: digest(), reason: None }),
         ("halt --reason fire", Request::Halt { reason: Some("fire".into()) }),

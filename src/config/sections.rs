@@ -187,10 +187,17 @@ pub struct Restore {
     pub parallel: usize,
     #[serde(with = "above_zero")]
     pub step_deadline: SignedDuration,
+    /// Try the writing calls with `DryRun` before the first real one.
+    pub check_permissions: bool,
 }
 impl Default for Restore {
     fn default() -> Self {
-        Self { margin: SignedDuration::from_secs(2), parallel: 16, step_deadline: SignedDuration::from_mins(15) }
+        Self {
+            margin: SignedDuration::from_secs(2),
+            parallel: 16,
+            step_deadline: SignedDuration::from_mins(15),
+            check_permissions: true,
+        }
     }
 }
 

@@ -82,6 +82,10 @@ pub enum Request {
         digest: DigestPrefix,
         reason: Option<String>,
     },
+    /// The receipt that a restore ended in.
+    Receipt {
+        restore: String,
+    },
     Resume {
         restore: Option<String>,
         reason: Option<String>,

@@ -160,6 +160,16 @@ impl Service {
                 let incident = self.incident_of(&plan)?.map(|i| i.id);
                 self.run(plan, Start::Fresh { incident }, by(reason), progress).await
             }
+            Request::Receipt { restore } => {
+                let restore = self.resumable(Some(&restore))?;
+                let receipt = restore.receipt.ok_or_else(|| {
+                    Fault::failed(format!(
+                        "restore {} has not ended, so it has no receipt; `rollbackd resume {}` goes on",
+                        restore.id, restore.id
+                    ))
+                })?;
+                Ok(Answer::Receipt(Box::new(receipt)))
+            }
             Request::Resume { restore, reason } => {
                 let restore = self.resumable(restore.as_deref())?;
                 // Nothing is left to do: the receipt says what came of it.

@@ -6,6 +6,7 @@ mod guards;
 pub mod kind;
 pub mod mirror;
 pub mod names;
+pub mod permissions;
 pub mod policy;
 pub mod raw;
 pub mod registry;

@@ -13,7 +13,8 @@ const RESTORE_ROLES: &str = "arn:*:iam::*:role/rollbackd-restore*";
 
 /// For the daemon: reading all kinds, taking records from the queue, assuming the restore role.
 pub fn observe_policy(kinds: &[&dyn AnyKind]) -> Value {
-    let mut statements = by_service(kinds.iter().flat_map(|k| k.observe()).copied());
+    let quotas = [crate::aws::quotas::ACTION];
+    let mut statements = by_service(kinds.iter().flat_map(|k| k.observe()).copied().chain(quotas));
     statements.push(statement(
         "TakeRecords",
         &["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],

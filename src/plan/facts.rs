@@ -1,5 +1,9 @@
 //! What the planner must know of a kind. The kinds give it; the planner names none of them.
-use super::readiness::{Copies, Copy, Ready};
+use super::{
+    preflight::{Ask, Blocks, IsKnown, Quota},
+    readiness::{Copies, Copy, Ready},
+};
+use crate::model::Scope;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -28,6 +32,13 @@ pub struct Facts {
     pub after: &'static [&'static str],
     pub link_after: &'static [&'static str],
     pub never_back: &'static [&'static str],
+    /// What AWS allows only so many of (H65).
+    pub quotas: &'static [Quota],
+    pub blocks: fn(&Value) -> Option<Blocks>,
+    /// Who else must act when it is made again.
+    pub human: fn(&Scope, &Value, IsKnown<'_>) -> Option<Ask>,
+    /// What Terraform's AWS provider calls it and what was made with it: resource types with their import ids.
+    pub terraform: fn(&str, &Value) -> Vec<(&'static str, String)>,
     /// Where lists without an order sit in the spec, and what names their rows.
     pub row_keys: fn() -> BTreeMap<String, &'static [&'static str]>,
     pub is_implicit: fn(&Value) -> bool,

@@ -1,9 +1,10 @@
 //! From a world at a restore point and what is live now to a plan.
 use super::{
-    Conflict, Loss, Plan, Step, Subject, Verb,
+    Conflict, Human, Loss, Plan, Step, Subject, Verb,
     diff::{self, MARK, Merged, RowKeys},
     facts::{Facts, Phase},
     order,
+    preflight::{Ask, Blocks},
     readiness::{Copies, Cost},
 };
 use crate::model::{
@@ -77,6 +78,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         drafts: vec![],
         conflicts: vec![],
         losses: BTreeSet::new(),
+        humans: BTreeSet::new(),
         notes: BTreeSet::new(),
         rows: BTreeMap::new(),
         remade: BTreeSet::new(),
@@ -92,6 +94,7 @@ struct Maker<'a> {
     drafts: Vec<Draft>,
     conflicts: Vec<Conflict>,
     losses: BTreeSet<Loss>,
+    humans: BTreeSet<Human>,
     notes: BTreeSet<String>,
     rows: BTreeMap<&'static str, RowKeys>,
     /// Missing, and made again by this plan.
@@ -160,13 +163,11 @@ impl<'a> Maker<'a> {
             if !self.remade.contains(*key) {
                 continue;
             }
-            if let Some(holder) = self.holder_of_natural_key(&facts, key, spec) {
-                let what = format!(
-                    "{} `{}` is held by {}",
-                    facts.kind,
-                    (facts.natural_key)(spec).unwrap_or_default(),
-                    holder.id
-                );
+            let held = self.holder_of_natural_key(&facts, key, spec).map(|holder| {
+                let natural = (facts.natural_key)(spec).unwrap_or_default();
+                (holder, format!("{} `{natural}` is held by {}", facts.kind, holder.id))
+            });
+            if let Some((holder, what)) = held.or_else(|| self.holder_of_addresses(&facts, key, spec)) {
                 let fits = self.input.newcomers.get(holder).is_some_and(|found| self.can_become(&facts, found, spec));
                 let asked = [holder, *key].into_iter().any(|k| self.input.overwrite.contains(k));
                 let adopt = fits && (asked || self.input.made.contains(holder));
@@ -231,6 +232,17 @@ impl<'a> Maker<'a> {
             .map(|(k, _)| k)
     }
 
+    /// Which newcomer has addresses that it needs, under the same surviving owner.
+    fn holder_of_addresses(&self, facts: &Facts, key: &ResourceKey, spec: &Value) -> Option<(&'a ResourceKey, String)> {
+        let mine = (facts.blocks)(&self.input.remap.apply(spec))?;
+        let others = self.input.newcomers.iter().filter(|(k, _)| k.scope == key.scope && k.kind == key.kind);
+        others.into_iter().find_map(|(holder, found)| {
+            let theirs = (facts.blocks)(found)?;
+            let (ours, other) = mine.clash(&theirs)?;
+            Some((holder, format!("{} `{ours}` overlaps {other} of {}", facts.kind, holder.id)))
+        })
+    }
+
     /// Whether calls that change it in place can make the one that is there what is wanted.
     fn can_become(&mut self, facts: &Facts, found: &Value, spec: &Value) -> bool {
         let rows = self.rows(facts);
@@ -286,6 +298,13 @@ impl<'a> Maker<'a> {
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
         if ready.cost == Cost::Data && !facts.perishable {
             self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
+        }
+        // H17, H18, H19: who else must act is told before the start.
+        let is_known = |kind: &str, id: &str| {
+            kind.parse().is_ok_and(|kind| self.input.world.contains_key(&key.scope.key(kind, id)))
+        };
+        if let Some(Ask { who, what }) = (facts.human)(&key.scope, spec, &is_known) {
+            self.humans.insert(Human { resource: key.clone(), who, what });
         }
         for what in facts.never_back {
             self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
@@ -369,7 +388,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Put back what the incident changed on it, and point it at what is made again.
+    /// Put back what the incident changed on it, and point it at what is made again. H6: AWS deletes no group that a rule
+    /// names, so whoever deleted one had revoked such rules of survivors before; they come back with the new id.
     fn survivor(&mut self, key: &ResourceKey, version: &Version, spec: &Value, id: &str, live: &Value) {
         let Some(facts) = self.facts(key) else { return };
         let rows = self.rows(&facts);
@@ -392,6 +412,14 @@ impl<'a> Maker<'a> {
                 what: format!("changed since by others: {}", paths.join(", ")),
                 resolution: "kept as it is".into(),
                 clashes,
+            });
+        }
+        if let Some((one, other)) = (facts.blocks)(&merged).as_ref().and_then(Blocks::own_clash) {
+            self.conflicts.push(Conflict {
+                resource: key.clone(),
+                what: format!("{one} and {other} overlap: one was there, the other was added since"),
+                resolution: "AWS refuses it until one of them is removed".into(),
+                clashes: vec![],
             });
         }
         let mut changes = diff::changes(&rows, live, &merged);
@@ -430,7 +458,7 @@ impl<'a> Maker<'a> {
     }
 
     fn finish(self) -> Plan {
-        let Maker { input, drafts, conflicts, losses, notes, .. } = &self;
+        let Maker { input, drafts, conflicts, losses, humans, notes, .. } = &self;
         let after = self.dependencies();
         let ranks: Vec<order::Rank> = drafts.iter().map(|d| (d.phase, rank(d.verb), d.key.to_string())).collect();
         let (sorted, cyclic) = order::sort(&ranks, &after);
@@ -459,6 +487,8 @@ impl<'a> Maker<'a> {
             steps,
             conflicts: conflicts.clone(),
             losses: losses.iter().cloned().collect(),
+            blockers: vec![],
+            humans: humans.iter().cloned().collect(),
             notes: notes.clone(),
             chain_calls,
             floor_ms,

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod facts;
 mod make;
 mod order;
+pub mod preflight;
 pub mod readiness;
 mod select;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use diff::{Change, Clash};
 pub use make::{Input, Live, make};
+pub use preflight::{Blocker, Human};
 pub use select::{Reach, select};
 
 use crate::model::{Hash, IncidentId, ResourceKey, Scope, Timestamp, key::serde_as_text};
@@ -172,6 +174,12 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// What cannot come back.
     pub losses: Vec<Loss>,
+    /// Quotas that stand in the way.
+    #[serde(default)]
+    pub blockers: Vec<Blocker>,
+    /// What somebody else must do for it to work again.
+    #[serde(default)]
+    pub humans: Vec<Human>,
     /// Ids of what is made again, found in texts that are not rewritten; rows of the incident that stay; what never
     /// comes back of a kind.
     pub notes: std::collections::BTreeSet<String>,
@@ -188,15 +196,27 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
-    /// Nothing is lost, in conflict or skipped: what `auto` may do unasked.
+    /// Nothing is in conflict, skipped or beyond a quota: what `auto` may do unasked.
     pub fn is_clean(&self) -> bool {
-        self.conflicts.is_empty() && self.steps.iter().all(|s| s.verb != Verb::Skip)
+        self.conflicts.is_empty() && self.blockers.is_empty() && self.steps.iter().all(|s| s.verb != Verb::Skip)
+    }
+    /// The same with what stands in its way.
+    pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
+        self.blockers = blockers;
+        self.seal()
     }
     fn seal(mut self) -> Self {
         let mut body = serde_json::json!({
             "subject": self.subject, "point": self.point, "steps": self.steps, "conflicts": self.conflicts, "losses": self.losses, "notes": self.notes,
         });
         body["format"] = 1.into();
+        // Left out where empty, so that plans of before these members were there keep their digest.
+        if !self.blockers.is_empty() {
+            body["blockers"] = serde_json::json!(self.blockers);
+        }
+        if !self.humans.is_empty() {
+            body["humans"] = serde_json::json!(self.humans);
+        }
         self.digest = Hash::of(&body);
         self
     }

@@ -101,6 +101,7 @@ impl Hub {
                 aws: aws.clone(),
                 parallel: config.restore.parallel,
                 step_deadline: config.restore.step_deadline.unsigned_abs(),
+                check_permissions: config.restore.check_permissions,
             },
             capture,
             scopes,

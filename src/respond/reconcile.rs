@@ -262,6 +262,9 @@ impl Reconciler {
         if resources > policy.resources_max {
             return Some(format!("{resources} resources are more than resources_max = {}", policy.resources_max));
         }
+        if let Some(blocker) = plan.blockers.first() {
+            return Some(format!("a quota stands in the way: {blocker}"));
+        }
         if !plan.is_clean() {
             return Some("the plan has conflicts or steps that cannot be done".into());
         }

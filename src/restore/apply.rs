@@ -5,14 +5,14 @@
 use super::{
     Progress, Receipt, Restore, RestoreState,
     journal::{Entry, Event, Illegal, StepState},
-    verify,
+    preflight, terraform, verify,
 };
 use crate::{
     aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
     model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
-    plan::{Plan, Step, Verb},
+    plan::{Blocker, Plan, Step, Verb},
     store::{Batch, Store, StoreError},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -43,6 +43,10 @@ pub enum ApplyError {
     Aws(#[from] Failure),
     #[error("what is live has changed since plan {} was made:\n{}\nplan again, look at the new plan, and approve its digest", plan.short(), .drift.iter().map(|d| format!("  {d}")).collect::<Vec<_>>().join("\n"))]
     Drifted { plan: Hash, drift: Vec<String> },
+    #[error("plan {} needs more than AWS allows:\n{}\nraise that in Service Quotas or make room, then plan again", plan.short(), .blockers.iter().map(|b| format!("  {b}")).collect::<Vec<_>>().join("\n"))]
+    Blocked { plan: Hash, blockers: Vec<Blocker> },
+    #[error("nothing was done, because the identity that restores may not do all that plan {} needs:\n{}\nallow these to it (config/iam/restore.json grants them, `rollbackd iam-policy restore` prints it), then restore again; where a policy says yes only to some resources, set `check_permissions = false` in [restore]", plan.short(), .missing.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+    NotAllowed { plan: Hash, missing: Vec<String> },
     #[error("plan {} does not have the content that its digest says; it was altered in the store: plan again", .0.short())]
     Altered(Hash),
     #[error("restore {id} stopped between steps: {why}; `rollbackd resume {id}` goes on")]
@@ -58,6 +62,8 @@ pub struct Engine {
     pub parallel: usize,
     /// How long one step may take, waiting included.
     pub step_deadline: Duration,
+    /// Whether dry runs of the writing calls come before the first real one.
+    pub check_permissions: bool,
 }
 
 /// What a plan takes to be live, by id: the hash of a survivor, or nothing of what it makes.
@@ -79,9 +85,19 @@ impl Engine {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
-        let drift = self.drift(plan).await?;
+        // H65: half a restore is worse than one that waits. A default that was not read may be wrong, and forbids nothing.
+        let blockers: Vec<Blocker> = plan.blockers.iter().filter(|b| b.is_certain()).cloned().collect();
+        if !blockers.is_empty() {
+            return Err(ApplyError::Blocked { plan: plan.digest.clone(), blockers });
+        }
+        let allowed =
+            async { if self.check_permissions { Ok(preflight::missing(&self.aws, plan).await?) } else { Ok(vec![]) } };
+        let (drift, missing) = futures_util::future::try_join(self.drift(plan), allowed).await?;
         if !drift.is_empty() {
             return Err(ApplyError::Drifted { plan: plan.digest.clone(), drift });
+        }
+        if !missing.is_empty() {
+            return Err(ApplyError::NotAllowed { plan: plan.digest.clone(), missing });
         }
         let started = Timestamp::now();
         // Unique for ever and short: client tokens hold at most 64 characters.
@@ -515,9 +531,11 @@ impl Run<'_> {
             ended,
             restored: items.iter().filter(|i| i.outcome == super::receipt::Outcome::Restored).count(),
             of: items.len(),
+            terraform: terraform::blocks(self.plan, &items, &remap),
             items,
             losses: self.plan.losses.clone(),
             conflicts: self.plan.conflicts.clone(),
+            humans: self.plan.humans.clone(),
         })
     }
 }

@@ -317,9 +317,23 @@ impl Preparer {
                 Some((&key.scope, &key.kind, natural(&remap.apply(world.get(key)?.spec()?))?))
             })
             .collect();
+        let blocks: Vec<(&Scope, &KindName, plan::preflight::Blocks)> = live
+            .iter()
+            .filter(|(_, now)| matches!(now, Live::Gone))
+            .filter_map(|(key, _)| {
+                let blocks = registry::kind(&key.kind)?.facts().blocks;
+                Some((&key.scope, &key.kind, blocks(&remap.apply(world.get(key)?.spec()?))?))
+            })
+            .collect();
         let in_the_way = newcomers.iter().filter(|(key, spec)| {
-            let natural = registry::kind(&key.kind).and_then(|k| (k.facts().natural_key)(spec));
+            let Some(facts) = registry::kind(&key.kind).map(|k| k.facts()) else { return false };
+            let natural = (facts.natural_key)(spec);
+            let theirs = (facts.blocks)(spec);
+            let of_kind = |(scope, kind, _): &&(&Scope, &KindName, plan::preflight::Blocks)| {
+                **scope == key.scope && **kind == key.kind
+            };
             natural.is_some_and(|natural| wanted.contains(&(&key.scope, &key.kind, natural)))
+                || theirs.is_some_and(|t| blocks.iter().filter(of_kind).any(|(.., b)| b.clash(&t).is_some()))
         });
         let in_the_way: BTreeSet<ResourceKey> = in_the_way.map(|(key, _)| key.clone()).collect();
         for v in self.capture.refresh(&in_the_way, &Cause::Plan).await? {
@@ -333,7 +347,7 @@ impl Preparer {
             None => BTreeMap::new(),
         };
         let chosen = plan::select(&world, &live, seeds, reach);
-        Ok(plan::make(&Input {
+        let plan = plan::make(&Input {
             now: Timestamp::now(),
             subject,
             point,
@@ -352,7 +366,9 @@ impl Preparer {
                     calls.iter().map(|(action, n)| (action.as_str(), *n as usize)).collect();
                 plan::budget::floor(&calls)
             },
-        }))
+        });
+        let blockers = super::preflight::blockers(&self.capture, &plan).await?;
+        Ok(plan.blocked_by(blockers))
     }
 
     /// For each survivor that somebody else wrote to after the incident last did: what the incident had left. Unknown

@@ -1,7 +1,7 @@
 //! The receipt of a restore: what came back, each remaining difference and why, and what did not. JSON contract.
 use crate::{
     model::{Hash, IncidentId, ResourceKey, Timestamp},
-    plan::{Change, Conflict, Loss, Subject, Verb},
+    plan::{Change, Conflict, Human, Loss, Subject, Verb},
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,12 @@ pub struct Receipt {
     pub items: Vec<Item>,
     pub losses: Vec<Loss>,
     pub conflicts: Vec<Conflict>,
+    /// What somebody else must do for it to work again.
+    #[serde(default)]
+    pub humans: Vec<Human>,
+    /// Blocks that tell Terraform the new ids; none where no id changed that it knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform: Option<String>,
 }
 impl Receipt {
     /// Everything is as it was: exit code 0; else 3.

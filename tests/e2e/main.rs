@@ -5,6 +5,7 @@ mod compute;
 mod crash;
 mod errors;
 mod network;
+mod preflight;
 mod recreate;
 mod site;
 mod story;

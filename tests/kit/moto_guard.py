@@ -1343,8 +1343,9 @@ def dispatch(self, request, full_url=None, headers=None):
         with IN_LINE.get(self.service_name) or contextlib.nullcontext():
             self.setup_class(request, full_url, headers)
             action = self._get_action()
-            CALLS.append((self.current_account, self.service_name, action))
-            if self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true":
+            dry_run = self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true"
+            CALLS.append((self.current_account, self.service_name, f"{action}?DryRun" if dry_run else action))
+            if dry_run:
                 return refusal(self, 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
             return _call(self)
     except NotImplementedError as problem:

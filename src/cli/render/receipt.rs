@@ -1,7 +1,7 @@
 //! A receipt: N of N restored, what differs and why, what did not come back, the new ids. And the lines before it.
 use super::{
     page::{Look, Mark, Page},
-    plan::{conflicts, losses},
+    plan::{conflicts, humans, losses},
     values::{Things, between, clock, value},
 };
 use crate::restore::{
@@ -39,7 +39,12 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
     }
     losses(page, &r.losses, &things);
     conflicts(page, &r.conflicts, &things);
+    humans(page, &r.humans, &things);
     new_ids(page, r);
+    if r.terraform.is_some() {
+        page.gap();
+        page.next("For Terraform's state", format_args!("receipt {} --terraform", r.restore));
+    }
     if r.items.iter().any(|i| matches!(i.outcome, Outcome::Failed | Outcome::Blocked)) {
         page.gap();
         page.next("To try again what failed", format_args!("resume {}", r.restore));

@@ -20,6 +20,7 @@ use crate::{
     model::Alias,
     plan::{
         facts::Phase,
+        preflight::{Per, Quota},
         readiness::{Copies, Cost, Ready},
     },
 };
@@ -36,6 +37,7 @@ use futures_util::{
     future::{BoxFuture, try_join_all},
     stream::{self, StreamExt, TryStreamExt},
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 mirror! {
@@ -783,6 +785,17 @@ async fn attributes(cx: &Cx, id: &str) -> Result<Option<Attribute>, Failure> {
     merged(parts).map_err(|e| Failure::unbuildable(action, e))
 }
 
+/// The vCPUs that an instance takes of the quota of standard families while it runs on demand (EC2 user guide, "On-Demand
+/// Instance quotas"). An instance says its cores itself; one that says none, or stands still, counts nothing.
+fn standard_vcpus(spec: &Value) -> u32 {
+    let family = spec["instance_type"].as_str().and_then(|t| t.split('.').next()).unwrap_or_default();
+    let letters = family.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+    let standard = matches!(letters, "a" | "c" | "d" | "h" | "i" | "im" | "is" | "m" | "r" | "t" | "z");
+    let counted = standard && spec["instance_lifecycle"].is_null() && spec["stopped"] != true;
+    let number = |member: &str| spec["cpu_options"][member].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    if counted { number("core_count") * number("threads_per_core") } else { 0 }
+}
+
 /// Only these families have CPU credits (EC2 user guide, "Burstable performance instances").
 fn is_burstable(instance_type: Option<&str>) -> bool {
     let family = instance_type.and_then(|t| t.split('.').next());
@@ -1365,6 +1378,15 @@ impl Kind for Instance {
         "the place in an Auto Scaling group: the group launches its members",
     ];
     const PHASE: Phase = Phase::Compute;
+    const TERRAFORM: &'static str = "aws_instance";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-1216C47A",
+        name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances, in vCPUs",
+        default: 5,
+        per: Per::Region,
+        uses: standard_vcpus,
+    }];
     const IMMUTABLE: &'static [&'static str] = &[
         "image_id",
         "instance_type",

@@ -13,8 +13,11 @@ use crate::{
         names::{ec2, vpc_lattice},
     },
     mirror,
-    model::Alias,
-    plan::facts::Phase,
+    model::{Alias, Scope},
+    plan::{
+        facts::Phase,
+        preflight::{Ask, IsKnown, Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -235,6 +238,27 @@ impl Kind for VpcEndpoint {
         "what policies elsewhere allow to it by its id (aws:sourceVpce)",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpc_endpoint";
+    const QUOTAS: &'static [Quota] = &[
+        Quota {
+            service: "vpc",
+            code: "L-1B52E74A",
+            name: "Gateway VPC endpoints per Region",
+            default: 20,
+            per: Per::Region,
+            uses: |s| u32::from(s["vpc_endpoint_type"] == "Gateway"),
+        },
+        Quota {
+            service: "vpc",
+            code: "L-29B6F2EB",
+            name: "Interface VPC endpoints per VPC",
+            default: 50,
+            per: Per::Owner("vpc_id"),
+            uses: |s| {
+                u32::from(s["vpc_endpoint_type"] == "Interface" || s["vpc_endpoint_type"] == "GatewayLoadBalancer")
+            },
+        },
+    ];
     const IMMUTABLE: &'static [&'static str] = &[
         "vpc_endpoint_type",
         "vpc_id",
@@ -306,6 +330,12 @@ impl Kind for VpcEndpoint {
         Some(format!("{} in {}", spec.service_name.as_ref()?, spec.vpc_id.as_ref()?.0)).filter(|_| private)
     }
 
+    /// H16: the owner of a service that is not AWS's own may have to accept.
+    fn human(_scope: &Scope, spec: &Spec, _is_known: IsKnown<'_>) -> Option<Ask> {
+        let service = spec.service_name.as_ref().filter(|s| s.contains(".vpce-svc-"))?;
+        let what = "accept the new endpoint (AcceptVpcEndpointConnections), if the service asks for that";
+        Some(Ask { who: format!("the owner of {service}"), what: what.into() })
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVpcEndpoint"] };
         let modify = changed(now, want).ok().flatten().map(|_| ACTION);

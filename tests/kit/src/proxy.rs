@@ -341,7 +341,8 @@ impl Proxy {
         self.inner.state().pending.insert(operation.into(), describes);
     }
 
-    /// The next `times` calls of `operation` are answered with this error and do not reach the emulator.
+    /// The next `times` calls of `operation` are answered with this error and do not reach the emulator. A dry run is an
+    /// operation of its own here: `CreateVpc?DryRun`.
     pub fn fail(&self, operation: &str, times: usize, code: &str, status: u16) {
         let fault = Fault { operation: operation.into(), times, code: code.into(), status };
         self.inner.state().faults.push(fault);
@@ -458,9 +459,10 @@ impl Inner {
         let hit = {
             let mut state = self.state();
             let any = asked.service == "ec2" && record::mutating(&asked.service, &asked.operation);
+            let any = any && asked.trick == asked.operation;
             let mut hit = None;
             for (at, freeze) in state.freezes.iter_mut().enumerate() {
-                let named = freeze.operation == asked.operation || (freeze.operation == "*" && any);
+                let named = freeze.operation == asked.trick || (freeze.operation == "*" && any);
                 match (named && freeze.moment == moment, freeze.left) {
                     (true, 0) => hit = hit.or(Some(at)),
                     (true, _) => freeze.left -= 1,
@@ -523,6 +525,8 @@ async fn deliver(inner: Arc<Inner>, mut inbox: mpsc::UnboundedReceiver<Value>) {
 
 /// What of a request the proxy needs to know.
 struct Asked {
+    /// The operation as tricks and counts know it: a dry run is `CreateVpc?DryRun`, and changes nothing.
+    trick: String,
     access_key: String,
     region: String,
     service: String,
@@ -543,9 +547,9 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
             time: Timestamp::now(),
             access_key: asked.access_key.clone(),
             service: asked.service.clone(),
-            operation: asked.operation.clone(),
+            operation: asked.trick.clone(),
         });
-        let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && fault.operation == asked.operation);
+        let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && fault.operation == asked.trick);
         let fault = fault.map(|fault| {
             fault.times -= 1;
             fault.clone()
@@ -564,7 +568,7 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     inner.stand_still(&asked, Moment::After).await;
     let lost = {
         let mut state = inner.state();
-        let left = state.lost.get_mut(&asked.operation).filter(|left| **left > 0);
+        let left = state.lost.get_mut(&asked.trick).filter(|left| **left > 0);
         left.map(|left| *left -= 1).is_some()
     };
     if lost {
@@ -587,7 +591,9 @@ fn read(head: &hyper::http::request::Parts, body: &Bytes) -> Asked {
     let pairs = if target.is_empty() { form(text) } else { Vec::new() };
     let action = pairs.iter().find(|(name, _)| name == "Action").map(|(_, value)| value.as_str());
     let operation = action.unwrap_or_else(|| target.rsplit('.').next().unwrap_or_default());
+    let dry_run = pairs.iter().any(|(name, value)| name == "DryRun" && value == "true");
     Asked {
+        trick: if dry_run { format!("{operation}?DryRun") } else { operation.to_owned() },
         access_key: scoped(0),
         region: scoped(2),
         service: scoped(3),
