@@ -4,6 +4,7 @@ pub mod budget;
 pub mod canned;
 pub mod clients;
 mod error;
+pub mod places;
 pub mod tap;
 
 pub use budget::Budget;

@@ -130,6 +130,7 @@ fn the_form_of_a_word_decides_what_is_restored() {
         selector,
         at,
         overwrite: overwrite.iter().map(ToString::to_string).collect(),
+        into: None,
     };
     let resources = |r: &[&str]| Selector::Resources(r.iter().map(ToString::to_string).collect());
     let cases = [
