@@ -101,3 +101,50 @@ async fn snapshots(cx: &Cx, ids: &BTreeSet<String>) -> Result<Vec<Snapshot>, Fai
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::canned::Canned;
+
+    #[tokio::test]
+    async fn names_are_read_here_and_looked_for_there() {
+        let here = Canned::new(|c| {
+            match c.action.as_str() {
+            "DescribeImages" => "<imagesSet><item><imageId>ami-1</imageId><name>linux</name><imageOwnerId>137112412989</imageOwnerId></item></imagesSet>".into(),
+            _ => "<prefixListSet><item><prefixListId>pl-1</prefixListId><prefixListName>com.amazonaws.eu-west-1.s3</prefixListName><ownerId>AWS</ownerId></item></prefixListSet>".into(),
+        }
+        });
+        let there = Canned::new(|c| {
+            match c.action.as_str() {
+            "DescribeImages" => "<imagesSet/>".into(),
+            "DescribeManagedPrefixLists" => "<prefixListSet/>".into(),
+            "DescribeAvailabilityZones" => "<availabilityZoneInfo><item><zoneName>eu-central-1a</zoneName><zoneId>euc1-az2</zoneId></item></availabilityZoneInfo>".into(),
+            "DescribeSnapshots" => "<snapshotSet><item><snapshotId>snap-2</snapshotId><status>completed</status><description>d</description></item><item><snapshotId>snap-3</snapshotId><status>pending</status></item></snapshotSet>".into(),
+            "DescribeVpcs" => "<vpcSet/>".into(),
+            other => panic!("{other} is not expected"),
+        }
+        });
+        let mut cx = there.cx();
+        cx.scope = "aws/111122223333/eu-central-1".parse().unwrap();
+        let asked = Asked {
+            images: ["ami-1".into()].into(),
+            image_names: ["shop".into()].into(),
+            lists: ["pl-1".into()].into(),
+            snapshots: ["snap-1".into()].into(),
+        };
+        let places = read(&here.cx(), &cx, &asked).await.unwrap();
+        assert_eq!(places.images[0].name, "linux");
+        assert_eq!(places.zones_there, [Zone { name: "eu-central-1a".into(), id: "euc1-az2".into() }]);
+        assert!(places.snapshots_there.iter().all(|s| s.id == "snap-2"), "one that is not whole yet is of no use");
+        let calls = there.asked();
+        let values = |action: &str| -> Vec<String> {
+            let of = calls.iter().filter(|c| c.action == action);
+            of.flat_map(|c| ["Filter.1.Value.1", "Filter.1.Value.2"].map(|v| c.get(v).to_owned())).collect()
+        };
+        assert_eq!(values("DescribeImages"), ["linux", "shop"]);
+        assert_eq!(values("DescribeManagedPrefixLists")[0], "com.amazonaws.eu-central-1.s3");
+        // What can be used as it is, beside the account's own.
+        assert_eq!(values("DescribeSnapshots"), ["", "", "snap-1", ""]);
+    }
+}

@@ -110,7 +110,8 @@ impl Config {
     /// What each setting's own form cannot tell: the first thing that does not fit with the rest.
     fn contradiction(&self) -> Option<(Place, String)> {
         if self.aws.external_id.is_some() && self.aws.restore_role.is_none() && self.aws.into_roles.is_empty() {
-            let what = "an external id is for assuming a role, and no `restore_role` is set".to_owned();
+            let what =
+                "an external id is for assuming a role, and no `restore_role` nor `into_roles` is set".to_owned();
             return Some((Place::new("aws", None, "external_id"), what));
         }
         for (i, role) in self.aws.into_roles.iter().enumerate() {

@@ -142,7 +142,7 @@ const PREFIX_LIST: &str = "ec2:managed-prefix-list";
 const VOLUME: &str = "ec2:volume";
 const EBS_ALIAS: &str = "alias/aws/ebs";
 
-/// Whether a member says a place, or is known to say none although its name sounds so. For the test of the kinds.
+/// Whether a member is mapped or chosen anew: for the test of the kinds.
 #[cfg(test)]
 pub(crate) fn knows_member(kind: &str, member: &str) -> bool {
     PLACES.iter().any(|(m, _)| *m == member) || OPEN.iter().any(|(k, m, _)| *k == kind && *m == member)
@@ -353,16 +353,14 @@ impl<'a> Mapper<'a> {
     fn spec(&mut self, key: &ResourceKey, spec: &Value, open: &mut Vec<String>) -> Result<Value, String> {
         let mut spec = spec.clone();
         for (_, member, why) in OPEN.iter().filter(|(kind, ..)| *kind == key.kind.as_str()) {
-            let was = spec.as_object_mut().and_then(|m| m.remove(*member));
-            match was {
-                None | Some(Value::Null | Value::Bool(false)) => continue,
-                Some(Value::String(pool)) if pool == "amazon" => continue,
-                Some(was) => {
-                    open.push((*member).to_owned());
-                    let was = was.as_str().map_or_else(|| was.to_string(), str::to_owned);
-                    self.notes.insert(format!("{member} of {} ({was}) differs there: {why}", key.id));
-                }
+            // False, and Amazon's own pool, are the same everywhere.
+            if spec[*member].is_null() || spec[*member] == false || spec[*member] == "amazon" {
+                continue;
             }
+            let Some(was) = spec.as_object_mut().and_then(|m| m.remove(*member)) else { continue };
+            open.push((*member).to_owned());
+            let was = was.as_str().map_or_else(|| was.to_string(), str::to_owned);
+            self.notes.insert(format!("{member} of {} ({was}) differs there: {why}", key.id));
         }
         // A service of the region itself needs no word for it.
         if spec["service_region"].as_str() == Some(self.into.region.as_str()) {
@@ -647,5 +645,321 @@ impl<'a> Mapper<'a> {
                 same.id, self.into, key.id
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Alias, Cause, Timestamp};
+    use serde_json::json;
+
+    const HERE: &str = "aws/111122223333/eu-west-1";
+    const REGION: &str = "aws/111122223333/eu-central-1";
+    const ACCOUNT: &str = "aws/222233334444/eu-west-1";
+
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap()
+    }
+    fn key(kind: &str, id: &str) -> ResourceKey {
+        scope(HERE).key(kind.parse().unwrap(), id)
+    }
+    fn hard(kind: &str, id: &str) -> Value {
+        json!({ "$ref": kind, "id": id })
+    }
+    fn late(kind: &str, id: &str) -> Value {
+        json!({ "$late": kind, "id": id })
+    }
+    fn world(all: &[(&str, &str, Value)]) -> World {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let version = |kind: &str, id: &str, spec: &Value| Version {
+            key: key(kind, id),
+            read_began: at,
+            captured_at: at,
+            seen_at: at,
+            cause: Cause::Plan,
+            state: State::Present {
+                hash: crate::model::Hash::of(spec),
+                spec_version: 1,
+                spec: spec.clone(),
+                unmapped: Value::Null,
+                aliases: vec![Alias(format!("arn:aws:ec2:eu-west-1:111122223333:{kind}/{id}"))],
+            },
+        };
+        all.iter().map(|(kind, id, spec)| (key(kind, id), version(kind, id, spec))).collect()
+    }
+    fn places() -> Places {
+        let zone = |name: &str, id: &str| Zone { name: name.into(), id: id.into() };
+        let image = |id: &str, name: &str, owner: &str| Image {
+            id: id.into(),
+            name: name.into(),
+            owner: owner.into(),
+            devices: vec![],
+        };
+        let list = |id: &str, name: &str| PrefixList { id: id.into(), name: name.into(), owner: "AWS".into() };
+        let snapshot = |id: &str, description: &str| Snapshot { id: id.into(), description: description.into() };
+        Places {
+            images: vec![image("ami-public", "linux", "137112412989"), image("ami-only", "rare", "137112412989")],
+            lists: vec![list("pl-s3", "com.amazonaws.eu-west-1.s3")],
+            zones_there: vec![zone("eu-central-1a", "euc1-az2"), zone("eu-central-1b", "euc1-az3")],
+            images_there: vec![
+                image("ami-public-there", "linux", "137112412989"),
+                image("ami-faked", "shop", "999999999999"),
+                image("ami-shop-there", "web", "111122223333"),
+            ],
+            lists_there: vec![list("pl-s3-there", "com.amazonaws.eu-central-1.s3")],
+            snapshots_there: vec![
+                snapshot("snap-c2", "[Copied snap-0a from eu-west-1]"),
+                snapshot(
+                    "snap-c1",
+                    "Copied for DestinationAmi ami-9 from SourceAmi ami-8 for SourceSnapshot snap-0b. Task created",
+                ),
+                snapshot("snap-c0", "taken before snap-0c was made"),
+            ],
+            networks_there: vec![Network { id: "vpc-old".into(), cidr: "10.0.0.0/16".into() }],
+        }
+    }
+    /// All of a world in the words of another place.
+    fn mapped_to(all: &[(&str, &str, Value)], copies: &[Copy], places: &Places, into: &str) -> Elsewhere {
+        let world = world(all);
+        let chosen = world.keys().cloned().collect();
+        map(&world, chosen, copies, places, &scope(into))
+    }
+    fn spec_of(e: &Elsewhere, kind: &str, id: &str) -> Value {
+        assert_eq!(e.refused.get(&key(kind, id)), None);
+        e.world[&key(kind, id)].spec().unwrap().clone()
+    }
+
+    #[test]
+    fn h10_zones_go_by_their_letter_in_another_region_and_by_their_id_in_another_account() {
+        let subnet = |name: &str, id: &str| json!({"availability_zone": name, "availability_zone_id": id});
+        let all = [
+            ("ec2:subnet", "a", subnet("eu-west-1a", "euw1-az3")),
+            ("ec2:subnet", "c", subnet("eu-west-1c", "euw1-az1")),
+            // Only the name: the subnets say its id.
+            ("ec2:instance", "i", json!({"placement": {"availability_zone": "eu-west-1a"}})),
+        ];
+        let there = mapped_to(&all, &[], &places(), REGION);
+        assert_eq!(spec_of(&there, "ec2:subnet", "a"), subnet("eu-central-1a", "euc1-az2"));
+        assert_eq!(spec_of(&there, "ec2:instance", "i")["placement"]["availability_zone"], "eu-central-1a");
+        let why = &there.refused[&key("ec2:subnet", "c")];
+        assert!(
+            why.contains("zone eu-west-1c has no counterpart") && why.contains("eu-central-1b (euc1-az3)"),
+            "{why}"
+        );
+
+        let zones_there = vec![Zone { name: "eu-west-1b".into(), id: "euw1-az3".into() }];
+        let there = mapped_to(&all, &[], &Places { zones_there, ..Places::default() }, ACCOUNT);
+        assert_eq!(spec_of(&there, "ec2:subnet", "a"), subnet("eu-west-1b", "euw1-az3"));
+        assert_eq!(spec_of(&there, "ec2:instance", "i")["placement"]["availability_zone"], "eu-west-1b");
+        assert!(there.refused.contains_key(&key("ec2:subnet", "c")));
+    }
+
+    #[test]
+    fn images_go_by_name_and_owner_and_an_own_one_that_is_not_there_is_refused_with_the_call() {
+        let image = |id: &str| json!({"image_id": hard("ec2:image", id)});
+        let all = [
+            ("ec2:image", "ami-web", json!({"name": "web"})),
+            ("ec2:image", "ami-shop", json!({"name": "shop"})),
+            ("ec2:instance", "public", image("ami-public")),
+            ("ec2:instance", "web", image("ami-web")),
+            ("ec2:instance", "shop", image("ami-shop")),
+            ("ec2:instance", "only", image("ami-only")),
+            ("ec2:instance", "lost", image("ami-lost")),
+        ];
+        let there = mapped_to(&all, &[], &places(), REGION);
+        assert_eq!(spec_of(&there, "ec2:instance", "public"), image("ami-public-there"));
+        assert_eq!(spec_of(&there, "ec2:instance", "web"), image("ami-shop-there"));
+        assert!(!there.chosen.contains(&key("ec2:image", "ami-web")), "it is there and nothing is made for it");
+        let why = |kind: &str, id: &str| there.refused[&key(kind, id)].as_str();
+        let call = "`aws ec2 copy-image --region eu-central-1 --source-region eu-west-1 --source-image-id ami-shop --name 'shop'`";
+        assert!(why("ec2:image", "ami-shop").contains(call), "{}", why("ec2:image", "ami-shop"));
+        // The planner takes its instance along, since it needs the image.
+        assert!(!there.refused.contains_key(&key("ec2:instance", "shop")));
+        assert!(why("ec2:instance", "only").contains("no image `rare` of 137112412989"));
+        assert!(why("ec2:instance", "lost").contains("ami-lost is not to be seen"));
+        let there = mapped_to(&all, &[], &places(), ACCOUNT);
+        let why = &there.refused[&key("ec2:image", "ami-shop")];
+        assert!(
+            why.contains("run in account 222233334444 once the image and its snapshots are shared with it"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn h20_prefix_lists_of_aws_and_services_go_by_their_names() {
+        let all = [
+            (
+                "ec2:security-group",
+                "g",
+                json!({"egress": [{"list": late("ec2:managed-prefix-list", "pl-s3")}, {"list": late("ec2:managed-prefix-list", "pl-else")}]}),
+            ),
+            ("ec2:vpc-endpoint", "e", json!({"service_name": "com.amazonaws.eu-west-1.s3"})),
+            ("ec2:vpc-endpoint", "own", json!({"service_name": "com.amazonaws.vpce.eu-west-1.vpce-svc-0a"})),
+        ];
+        let there = mapped_to(&all, &[], &places(), REGION);
+        let group = spec_of(&there, "ec2:security-group", "g");
+        assert_eq!(group["egress"][0]["list"], late("ec2:managed-prefix-list", "pl-s3-there"));
+        // Dropped by the planner, which takes it to be dead; the note says why.
+        assert!(matches!(there.live[&key("ec2:managed-prefix-list", "pl-else")], Live::Gone));
+        assert!(there.notes.iter().any(|n| n.contains("pl-else is not to be seen")), "{:?}", there.notes);
+        assert_eq!(spec_of(&there, "ec2:vpc-endpoint", "e")["service_name"], "com.amazonaws.eu-central-1.s3");
+        assert!(there.refused[&key("ec2:vpc-endpoint", "own")].contains("of eu-west-1 only"));
+    }
+
+    #[test]
+    fn a_volume_is_made_from_the_newest_copy_that_is_certain_and_from_nothing_else() {
+        let copy =
+            |of: &str, taken: &str, id: &str| Copy { of: of.into(), taken: taken.parse().unwrap(), id: id.into() };
+        let copies = [
+            copy("vol-1", "2026-01-01T00:00:00Z", "snap-0a"),
+            copy("vol-1", "2026-02-01T00:00:00Z", "snap-0b"),
+            copy("vol-1", "2026-03-01T00:00:00Z", "snap-0c"),
+            copy("vol-2", "2026-03-01T00:00:00Z", "snap-0c"),
+        ];
+        let with = |host: &str, device: &str| json!({"made_with": hard("ec2:instance", host), "attachments": [{"device": device}]});
+        let all = [
+            ("ec2:instance", "i", json!({"root_device_name": "/dev/xvda"})),
+            ("ec2:volume", "vol-root", with("i", "/dev/xvda")),
+            ("ec2:volume", "vol-1", with("i", "/dev/sdf")),
+            ("ec2:volume", "vol-2", json!({})),
+            ("ec2:volume", "vol-3", json!({})),
+        ];
+        let there = mapped_to(&all, &copies, &places(), REGION);
+        assert_eq!(spec_of(&there, "ec2:volume", "vol-root"), with("i", "/dev/xvda"), "its launch makes it");
+        // Of its newest snapshot nobody can be sure that there is a copy.
+        assert_eq!(
+            spec_of(&there, "ec2:volume", "vol-1"),
+            json!({"attachments": [{"device": "/dev/sdf"}], "snapshot_id": "snap-c1"})
+        );
+        let why = |id: &str| there.refused[&key("ec2:volume", id)].as_str();
+        let call = "`aws ec2 copy-snapshot --region eu-central-1 --source-region eu-west-1 --source-snapshot-id snap-0c --description '[Copied snap-0c from eu-west-1]'`";
+        assert!(why("vol-2").contains(call), "{}", why("vol-2"));
+        assert!(why("vol-3").contains("aws ec2 create-snapshot --volume-id vol-3"));
+    }
+
+    #[test]
+    fn keys_have_a_counterpart_only_as_the_default_or_in_several_regions() {
+        let with = |id: &str| json!({"kms_key_id": hard("kms:key", id)});
+        let arn = |id: &str| format!("arn:aws:kms:eu-west-1:111122223333:{id}");
+        let all = [
+            ("ec2:network-interface", "default", with(&arn("alias/aws/ebs"))),
+            ("ec2:network-interface", "multi", with(&arn("key/mrk-0a"))),
+            ("ec2:network-interface", "own", with(&arn("key/0a"))),
+        ];
+        let there = mapped_to(&all, &[], &places(), REGION);
+        assert_eq!(spec_of(&there, "ec2:network-interface", "default"), with("alias/aws/ebs"));
+        assert_eq!(
+            spec_of(&there, "ec2:network-interface", "multi"),
+            with("arn:aws:kms:eu-central-1:111122223333:key/mrk-0a")
+        );
+        assert!(there.refused[&key("ec2:network-interface", "own")].contains("multi-Region key"));
+        let there = mapped_to(&all, &[], &places(), ACCOUNT);
+        assert!(there.refused.contains_key(&key("ec2:network-interface", "multi")));
+    }
+
+    #[test]
+    fn arns_that_name_what_is_built_are_rewritten_and_others_are_reported() {
+        let role = |account: &str| hard("iam:role", &format!("arn:aws:iam::{account}:role/logs"));
+        let group = |scope: &str| format!("arn:aws:ec2:{scope}:ec2:placement-group/pg");
+        let all = [
+            ("ec2:placement-group", "pg", json!({"tags": {"availability_zone": "eu-west-1z"}})),
+            (
+                "ec2:capacity-reservation",
+                "cr",
+                json!({"group": group("eu-west-1:111122223333"), "other": "arn:aws:sns:eu-west-1:111122223333:t"}),
+            ),
+            ("ec2:flow-log", "fl", json!({"role": role("111122223333"), "group": hard("logs:log-group", "flow")})),
+            (
+                "ec2:customer-gateway",
+                "cgw",
+                json!({"certificate": hard("acm-pca:certificate", "arn:aws:acm-pca:eu-west-1:111122223333:c/1")}),
+            ),
+        ];
+        let there = mapped_to(&all, &[], &places(), ACCOUNT);
+        let reservation = spec_of(&there, "ec2:capacity-reservation", "cr");
+        assert_eq!(reservation["group"], group("eu-west-1:222233334444"));
+        assert_eq!(reservation["other"], "arn:aws:sns:eu-west-1:111122223333:t");
+        assert!(
+            there.notes.iter().any(|n| n.starts_with("other of cr names aws/111122223333/eu-west-1 in an ARN")),
+            "{:?}",
+            there.notes
+        );
+        assert_eq!(
+            spec_of(&there, "ec2:flow-log", "fl"),
+            json!({"role": role("222233334444"), "group": hard("logs:log-group", "flow")})
+        );
+        assert!(there.refused[&key("ec2:customer-gateway", "cgw")].contains("not part of this restore"));
+        // What people write in tags is theirs.
+        assert_eq!(spec_of(&there, "ec2:placement-group", "pg")["tags"]["availability_zone"], "eu-west-1z");
+    }
+
+    #[test]
+    fn h2_h14_what_cannot_be_the_same_is_left_open_and_said() {
+        let all = [
+            ("ec2:vpc", "vpc-1", json!({"cidr_block": "10.0.0.0/16", "is_default": true})),
+            ("ec2:vpc", "vpc-2", json!({"cidr_block": "10.1.0.0/16", "is_default": false})),
+            (
+                "ec2:elastic-ip",
+                "eip",
+                json!({"public_ip": "203.0.113.7", "public_ipv4_pool": "amazon", "network_border_group": "eu-west-1"}),
+            ),
+        ];
+        let there = mapped_to(&all, &[], &places(), REGION);
+        assert_eq!(spec_of(&there, "ec2:vpc", "vpc-1"), json!({"cidr_block": "10.0.0.0/16"}));
+        assert_eq!(spec_of(&there, "ec2:vpc", "vpc-2"), all[1].2);
+        assert_eq!(
+            spec_of(&there, "ec2:elastic-ip", "eip"),
+            json!({"public_ipv4_pool": "amazon", "network_border_group": "eu-central-1"})
+        );
+        let open: Vec<_> = there.open.iter().map(|(k, m)| (k.id.as_str(), m.join(" "))).collect();
+        assert_eq!(open, [("eip", "public_ip".to_owned()), ("vpc-1", "is_default".to_owned())]);
+        let said = there.notes.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(
+            said.contains("public_ip of eip (203.0.113.7) differs there")
+                && said.contains("it becomes an ordinary VPC"),
+            "{said}"
+        );
+        assert!(
+            said.contains(
+                "vpc-old in aws/111122223333/eu-central-1 has the block 10.0.0.0/16 too, which vpc-1 will have"
+            ),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_choice_takes_along_what_it_needs_and_not_the_network_next_door() {
+        let vpc = |id: &str| hard("ec2:vpc", id);
+        let all = world(&[
+            ("ec2:vpc", "shop", json!({"options": late("ec2:dhcp-options", "dopt")})),
+            ("ec2:vpc", "hub", json!({})),
+            ("ec2:dhcp-options", "dopt", json!({})),
+            ("ec2:internet-gateway", "igw", json!({"vpc": late("ec2:vpc", "shop")})),
+            ("ec2:managed-prefix-list", "pl", json!({})),
+            (
+                "ec2:security-group",
+                "g",
+                json!({"vpc": vpc("shop"), "rules": [late("ec2:managed-prefix-list", "pl"), late("ec2:security-group", "hub-g")]}),
+            ),
+            ("ec2:security-group", "hub-g", json!({"vpc": vpc("hub"), "rules": [late("ec2:security-group", "g")]})),
+            ("ec2:image", "ami", json!({"snapshot": hard("ec2:snapshot", "snap")})),
+            ("ec2:snapshot", "snap", json!({})),
+            ("ec2:subnet", "s", json!({"vpc": vpc("shop")})),
+            ("ec2:subnet", "hub-s", json!({"vpc": vpc("hub")})),
+            ("ec2:instance", "i", json!({"subnet": hard("ec2:subnet", "s"), "image": hard("ec2:image", "ami")})),
+        ]);
+        let ids = |seeds: &[ResourceKey], reach| -> Vec<String> {
+            select(&all, seeds.to_vec(), reach).into_iter().map(|k| k.id).collect()
+        };
+        let sorted = |mut v: Vec<String>| {
+            v.sort();
+            v
+        };
+        let of_vpc = sorted(ids(&[key("ec2:vpc", "shop")], Reach::Belonging));
+        assert_eq!(of_vpc, ["ami", "dopt", "g", "i", "igw", "pl", "s", "shop"]);
+        // A resource takes along what it needs, and nothing that only belongs to that.
+        let of_group = sorted(ids(&[key("ec2:security-group", "g")], Reach::Needed));
+        assert_eq!(of_group, ["dopt", "g", "pl", "shop"]);
     }
 }

@@ -324,12 +324,11 @@ impl Run<'_> {
         let now = Timestamp::now();
         let mut batch = Batch::default();
         if event == Event::Start {
-            batch.audit(
-                now,
-                &self.restore.by.to_string(),
-                What::new("step", &self.restore.id)
-                    .with(serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource, "into": self.plan.into })),
-            );
+            let mut about = serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource });
+            if let Some(into) = &self.plan.into {
+                about["into"] = serde_json::json!(into);
+            }
+            batch.audit(now, &self.restore.by.to_string(), What::new("step", &self.restore.id).with(about));
         }
         let made = match &event {
             Event::Made(id) => Some(id.clone()),

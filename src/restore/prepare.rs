@@ -388,16 +388,17 @@ impl Preparer {
         seeds: BTreeSet<ResourceKey>,
         reach: Reach,
     ) -> Result<Plan, PrepareError> {
-        let chosen = elsewhere::select(&world, seeds, reach);
+        let mut chosen = elsewhere::select(&world, seeds, reach);
         let scopes: BTreeSet<Scope> = chosen.iter().map(|k| k.scope.clone()).collect();
-        let source = match (scopes.first(), scopes.len()) {
-            (Some(one), 1) => one.clone(),
+        // What is there already, such as an earlier drill with the same tags, is no source.
+        let sources: Vec<&Scope> = scopes.iter().filter(|s| into.of(s) != **s).collect();
+        let source = match (&sources[..], scopes.first()) {
+            ([one], _) => (*one).clone(),
+            ([], Some(there)) => return Err(PrepareError::SamePlace(there.clone())),
             _ => return Err(PrepareError::SeveralPlaces(scopes)),
         };
+        chosen.retain(|k| k.scope == source);
         let target = into.of(&source);
-        if target == source {
-            return Err(PrepareError::SamePlace(source));
-        }
         let (here, there) = (self.capture.aws.respond_cx(&source).await?, self.capture.aws.respond_cx(&target).await?);
         let known = self.store().current_in(&source)?;
         let copies: Vec<Copy> =
