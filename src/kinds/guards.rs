@@ -134,6 +134,7 @@ fn members_that_say_a_place_are_known_to_a_restore_elsewhere() {
             "service_region",
             "a service of another region, which stays the same; dropped where that is the region itself",
         ),
+        ("auto_provision_zones", "whether it spreads by itself: a word, not a zone"),
         ("peer_account", "of a group of another account: its row names what is no part of the restore"),
         ("unused_reservation_billing_owner_id", "whoever pays for it"),
     ];
