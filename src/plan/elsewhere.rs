@@ -258,7 +258,7 @@ pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places
         places,
         into,
         zones,
-        here: None,
+        here: into,
         holder: String::new(),
         absent: BTreeSet::new(),
         notes: BTreeSet::new(),
@@ -277,7 +277,7 @@ pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places
         let Some(spec) = version.spec() else { continue };
         let mut open = vec![];
         let mut version = version.clone();
-        mapper.here = Some(&key.scope);
+        mapper.here = &key.scope;
         mapper.holder = key.id.clone();
         let result = if stays(key) {
             match mapper.counterpart(key) {
@@ -307,9 +307,15 @@ pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places
         out.chosen.insert(key.clone());
         out.world.insert(key.clone(), version);
     }
+    for key in world.keys() {
+        mapper.here = &key.scope;
+        // What was shared has the same id there.
+        if !stays(key) || mapper.counterpart(key).is_err() {
+            out.live.insert(key.clone(), Live::Gone);
+        }
+    }
+    out.live.extend(mapper.absent.into_iter().map(|k| (k, Live::Gone)));
     out.notes = mapper.notes;
-    let gone = world.keys().chain(&mapper.absent);
-    out.live = gone.map(|k| (k.clone(), Live::Gone)).collect();
     out
 }
 
@@ -335,7 +341,7 @@ struct Mapper<'a> {
     /// Of the source: name to id and id to name.
     zones: BTreeMap<String, String>,
     /// Where the one at hand is, and its id.
-    here: Option<&'a Scope>,
+    here: &'a Scope,
     holder: String,
     /// Late targets that are not there.
     absent: BTreeSet<ResourceKey>,
@@ -343,11 +349,8 @@ struct Mapper<'a> {
 }
 
 impl<'a> Mapper<'a> {
-    fn here(&self) -> &'a Scope {
-        self.here.unwrap_or(self.into)
-    }
     fn same_region(&self) -> bool {
-        self.here().region == self.into.region
+        self.here.region == self.into.region
     }
 
     fn spec(&mut self, key: &ResourceKey, spec: &Value, open: &mut Vec<String>) -> Result<Value, String> {
@@ -392,7 +395,7 @@ impl<'a> Mapper<'a> {
     }
 
     fn text(&mut self, member: &str, text: &str) -> Result<String, String> {
-        let (here, there) = (self.here(), self.into);
+        let (here, there) = (self.here, self.into);
         let Some((_, says)) = PLACES.iter().find(|(m, _)| *m == member) else { return Ok(self.arn(member, text)) };
         Ok(match says {
             Says::ZoneName => self.zone(text)?.name.clone(),
@@ -415,7 +418,7 @@ impl<'a> Mapper<'a> {
     /// The zone there that stands for one of the source: in the same region the same zone, by its id, since each account has
     /// names of its own (H10); in another region the one with the same letters at its end.
     fn zone(&self, text: &str) -> Result<&'a Zone, String> {
-        let (region, other) = (self.here().region.as_str(), self.zones.get(text).map(String::as_str));
+        let (region, other) = (self.here.region.as_str(), self.zones.get(text).map(String::as_str));
         let (name, id) = if text.starts_with(region) { (Some(text), other) } else { (other, Some(text)) };
         let zones = &self.places.zones_there;
         let found = if self.same_region() {
@@ -436,7 +439,7 @@ impl<'a> Mapper<'a> {
     /// What a reference names there.
     fn reference(&mut self, strength: Strength, kind: &str, id: &str) -> Result<String, String> {
         let Ok(name) = kind.parse() else { return Ok(id.to_owned()) };
-        let target = self.here().key(name, id);
+        let target = self.here.key(name, id);
         if self.chosen.contains(&target) {
             // Found there, or refused itself with its reason: then what needs it goes along.
             return Ok(if stays(&target) {
@@ -458,9 +461,14 @@ impl<'a> Mapper<'a> {
     }
     /// What is no part of the restore and was referred to.
     fn outside(&mut self, target: &ResourceKey) -> Result<String, String> {
-        let (here, there) = (self.here(), self.into);
+        let (here, there) = (self.here, self.into);
         let (kind, id) = (target.kind.as_str(), target.id.as_str());
         let not_there = || format!("it names {kind} {id} of {here}, which is not part of this restore");
+        // A parameter of AWS's, which holds the image of each region.
+        if kind == IMAGE && id.starts_with("resolve:ssm:") {
+            self.notes.insert(format!("{}: {id} is taken to be there", self.holder));
+            return Ok(id.to_owned());
+        }
         if matches!(kind, IMAGE | SNAPSHOT) {
             return self.counterpart(target);
         }
@@ -503,7 +511,7 @@ impl<'a> Mapper<'a> {
         self.snapshot(&key.id).map(str::to_owned).ok_or_else(|| self.copy_call(&key.id))
     }
     fn image(&self, id: &str) -> Result<&'a Image, String> {
-        let (here, there) = (self.here(), self.into);
+        let (here, there) = (self.here, self.into);
         // Public, or shared with the account: an id holds for everybody in its region.
         if let Some(same) = self.places.images_there.iter().find(|i| self.same_region() && i.id == id) {
             return Ok(same);
@@ -530,7 +538,7 @@ impl<'a> Mapper<'a> {
         })
     }
     fn who_copies(&self, what: &str) -> String {
-        if self.here().account == self.into.account {
+        if self.here.account == self.into.account {
             return "brings it there".to_owned();
         }
         format!("brings it there, run in account {} once the {what} shared with it", self.into.account)
@@ -544,7 +552,7 @@ impl<'a> Mapper<'a> {
         same.or_else(|| all.iter().filter(is_copy).min_by_key(|s| &s.id)).map(|s| s.id.as_str())
     }
     fn copy_call(&self, id: &str) -> String {
-        let (here, there) = (&self.here().region, &self.into.region);
+        let (here, there) = (&self.here.region, &self.into.region);
         format!(
             "no copy of snapshot {id} is in {}: `aws ec2 copy-snapshot --region {there} --source-region {here} --source-snapshot-id {id} --description '[Copied {id} from {here}]'` {}",
             self.into,
@@ -553,7 +561,7 @@ impl<'a> Mapper<'a> {
     }
     /// AWS's own prefix lists go by their names (H20); an own one comes along.
     fn list(&self, id: &str) -> Result<String, String> {
-        let here = self.here();
+        let here = self.here;
         let Some(list) = self.places.lists.iter().find(|l| l.id == id) else {
             return Err(format!("prefix list {id} is not to be seen in {here}, so nobody knows its name"));
         };
@@ -564,7 +572,7 @@ impl<'a> Mapper<'a> {
             .ok_or_else(|| format!("no prefix list `{name}` of {} is in {} ({id} in {here})", list.owner, self.into))
     }
     fn key(&mut self, id: &str) -> Result<String, String> {
-        let (here, there) = (self.here(), self.into);
+        let (here, there) = (self.here, self.into);
         if id == EBS_ALIAS || id.ends_with(&format!(":{EBS_ALIAS}")) {
             return Ok(EBS_ALIAS.to_owned());
         }
@@ -620,7 +628,7 @@ impl<'a> Mapper<'a> {
 
     /// A name in an ARN of the source holds there when it is of something that is built; all else is reported.
     fn arn(&mut self, member: &str, text: &str) -> String {
-        let (here, there) = (self.here(), self.into);
+        let (here, there) = (self.here, self.into);
         let says_place = |s: &str| s == here.region.as_str() || s == here.account.as_str();
         if !text.contains("arn:") || !text.split([':', '/', '"', ',']).any(says_place) {
             return text.to_owned();
@@ -766,10 +774,12 @@ mod tests {
             ("ec2:instance", "shop", image("ami-shop")),
             ("ec2:instance", "only", image("ami-only")),
             ("ec2:instance", "lost", image("ami-lost")),
+            ("ec2:launch-template", "named", image("resolve:ssm:/aws/service/linux")),
         ];
         let there = mapped_to(&all, &[], &places(), REGION);
         assert_eq!(spec_of(&there, "ec2:instance", "public"), image("ami-public-there"));
         assert_eq!(spec_of(&there, "ec2:instance", "web"), image("ami-shop-there"));
+        assert_eq!(spec_of(&there, "ec2:launch-template", "named"), all[7].2);
         assert!(!there.chosen.contains(&key("ec2:image", "ami-web")), "it is there and nothing is made for it");
         let why = |kind: &str, id: &str| there.refused[&key(kind, id)].as_str();
         let call = "`aws ec2 copy-image --region eu-central-1 --source-region eu-west-1 --source-image-id ami-shop --name 'shop'`";
@@ -778,7 +788,16 @@ mod tests {
         assert!(!there.refused.contains_key(&key("ec2:instance", "shop")));
         assert!(why("ec2:instance", "only").contains("no image `rare` of 137112412989"));
         assert!(why("ec2:instance", "lost").contains("ami-lost is not to be seen"));
-        let there = mapped_to(&all, &[], &places(), ACCOUNT);
+        let mut shared = places();
+        shared.images_there.push(Image {
+            id: "ami-web".into(),
+            name: "web".into(),
+            owner: "111122223333".into(),
+            devices: vec![],
+        });
+        let there = mapped_to(&all, &[], &shared, ACCOUNT);
+        assert_eq!(spec_of(&there, "ec2:instance", "web"), image("ami-web"), "shared: the same id");
+        assert!(!there.live.contains_key(&key("ec2:image", "ami-web")));
         let why = &there.refused[&key("ec2:image", "ami-shop")];
         assert!(
             why.contains("run in account 222233334444 once the image and its snapshots are shared with it"),

@@ -408,9 +408,12 @@ impl Preparer {
         let mapped = elsewhere::map(&world, chosen, &copies, &places, &target);
         // Only what names nothing that is built anew can be in the way of it.
         let claims = |v: &Version| {
-            let natural = v.spec().and_then(|s| (registry::kind(&v.key.kind)?.facts().natural_key)(s));
-            let anew = |s| references(&source, s).iter().any(|r| mapped.chosen.contains(&r.target));
-            natural.is_some() && !v.spec().is_some_and(anew)
+            let (Some(spec), Some(kind)) = (v.spec(), registry::kind(&v.key.kind)) else { return false };
+            let anew = |natural: &String| {
+                let built = |target: &ResourceKey| mapped.chosen.contains(target) && natural.contains(&target.id);
+                references(&source, spec).iter().any(|r| built(&r.target))
+            };
+            (kind.facts().natural_key)(spec).is_some_and(|natural| !anew(&natural))
         };
         let kinds: BTreeSet<&KindName> = mapped.world.values().filter(|v| claims(v)).map(|v| &v.key.kind).collect();
         let mut newcomers = BTreeMap::new();
