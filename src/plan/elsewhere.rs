@@ -243,13 +243,13 @@ pub fn named_there(name: &str, here: &Region, there: &Region) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Puts the chosen of a world into the words of `into`.
+/// Puts the chosen of a world, all of one account and region, into the words of `into`.
 pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places: &Places, into: &Scope) -> Elsewhere {
     let mut zones = BTreeMap::new();
-    for version in world.values() {
-        if let Some(spec) = version.spec() {
-            pairs(spec, &mut zones);
-        }
+    // Each account has names of its own for zones, so only of the source's.
+    let source = |key: &ResourceKey| chosen.first().is_some_and(|c| c.scope == key.scope);
+    for spec in world.iter().filter(|(key, _)| source(key)).filter_map(|(_, v)| v.spec()) {
+        pairs(spec, &mut zones);
     }
     let mut mapper = Mapper {
         world,
