@@ -234,7 +234,7 @@ impl Aws {
             return Err(setup(
                 "NoRole",
                 &format!(
-                    "no role is set for account {}, and the credentials are of {}",
+                    "no role is set for account {}, and the credentials are of {}: name a role of it under `into_roles` in [aws] of the configuration",
                     scope.account, self.caller.account
                 ),
             ));

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod canned;
 pub mod clients;
 mod error;
+pub mod places;
 pub mod quotas;
 pub mod tap;
 

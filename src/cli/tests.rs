@@ -131,6 +131,7 @@ fn the_form_of_a_word_decides_what_is_restored() {
         selector,
         at,
         overwrite: overwrite.iter().map(ToString::to_string).collect(),
+        into: None,
     };
     let resources = |r: &[&str]| Selector::Resources(r.iter().map(ToString::to_string).collect());
     let cases = [
@@ -153,6 +154,12 @@ fn the_form_of_a_word_decides_what_is_restored() {
             plan(resources(&["aws/111122223333/eu-west-1/ec2:vpc/3f2a9c0d"]), None, &[]),
         ),
     ];
+    let Ok(Request::Plan { into, .. }) = asked("plan vpc-1 --into-region eu-central-1 --into-account 222233334444")
+    else {
+        panic!("no plan is asked for")
+    };
+    let into = into.unwrap().of(&"aws/111122223333/eu-west-1".parse().unwrap());
+    assert_eq!(into.to_string(), "aws/222233334444/eu-central-1");
     for (words, want) in cases {
         assert_eq!(asked(&format!("plan {words}")), Ok(want.clone()), "{words}");
         assert_eq!(asked(&format!("restore {words} --yes")), Ok(want), "{words}");
@@ -173,6 +180,8 @@ fn what_does_not_go_together_is_refused_with_what_does() {
     }
     assert!(refused("restore").starts_with("nothing is selected; give one of: "));
     assert!(refused("restore 3f2a9c0d --at 2h").contains("is made already"));
+    assert!(refused("restore 3f2a9c0d --into-account 111122223333").contains("says where it builds"));
+    assert!(refused("plan inc-0a1b2c3d --into-region eu-west-2").contains("is restored where it happened"));
     assert!(refused("plan --tag production").contains("expected KEY=VALUE"));
     assert!(refused("show vpc-1@-2h").contains("RFC 3339"));
     assert!(refused("show @2h").contains("names no resource"));

@@ -111,9 +111,16 @@ impl Config {
 
     /// What each setting's own form cannot tell: the first thing that does not fit with the rest.
     fn contradiction(&self) -> Option<(Place, String)> {
-        if self.aws.external_id.is_some() && self.aws.restore_role.is_none() {
-            let what = "an external id is for assuming a role, and no `restore_role` is set".to_owned();
+        if self.aws.external_id.is_some() && self.aws.restore_role.is_none() && self.aws.into_roles.is_empty() {
+            let what =
+                "an external id is for assuming a role, and no `restore_role` nor `into_roles` is set".to_owned();
             return Some((Place::new("aws", None, "external_id"), what));
+        }
+        for (i, role) in self.aws.into_roles.iter().enumerate() {
+            if self.aws.into_roles.iter().take(i).any(|r| r.account() == role.account()) {
+                let what = format!("account {} has two roles; give one of them", role.account());
+                return Some((Place::new("aws", None, "into_roles"), what));
+            }
         }
         for (i, queue) in self.queues.iter().enumerate() {
             if self.queues.iter().take(i).any(|q| q.url == queue.url) {

@@ -26,6 +26,8 @@ pub struct Aws {
     pub restore_role: Option<RoleArn>,
     #[serde(with = "unset")]
     pub external_id: Option<String>,
+    /// Of other accounts, one each, to build there what `--into-account` names.
+    pub into_roles: Vec<RoleArn>,
 }
 
 /// `[capture]`: sweeps.

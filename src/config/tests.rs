@@ -166,6 +166,10 @@ fn a_wrong_value_points_at_itself_and_says_what_is_allowed() {
         ("[capture]\nkinds = []", "r.toml:2:9: `capture.kinds`: an empty list matches nothing"),
         ("[aws]\nregions = [\"eu-west-1\", \"Ireland\"]", "r.toml:2:25: `aws.regions[1]`: `Ireland` is not a region"),
         ("[aws]\nrestore_role = \"admin\"", "r.toml:2:16: `aws.restore_role`: `admin` is not the ARN of a role; write"),
+        (
+            "[aws]\ninto_roles = [\"arn:aws:iam::222233334444:role/a\", \"arn:aws:iam::222233334444:role/b\"]",
+            "r.toml:2:14: `aws.into_roles`: account 222233334444 has two roles; give one of them",
+        ),
         ("[aws]\nexternal_id = \"x\"", "r.toml:2:15: `aws.external_id`: an external id is for assuming a role, and no"),
         (
             "[trail]\naccounts = [111122223333]",

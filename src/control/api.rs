@@ -7,7 +7,7 @@ use crate::{
         redact::{redact, redact_at},
         sweep::Sweep,
     },
-    plan::{Change, Conflict, DigestPrefix, Plan, readiness::Readiness},
+    plan::{Change, Conflict, DigestPrefix, Plan, elsewhere::Destination, readiness::Readiness},
     restore::{Progress, Receipt, RestoreState},
 };
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,9 @@ pub enum Request {
         selector: Selector,
         at: Option<At>,
         overwrite: Vec<ResourceText>,
+        /// Where to build it, if elsewhere than it was.
+        #[serde(default)]
+        into: Option<Destination>,
     },
     /// A stored plan.
     StoredPlan {

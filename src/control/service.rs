@@ -142,10 +142,11 @@ impl Service {
                     Fault::failed(format!("there is no incident {id}; `rollbackd incidents` lists them"))
                 })
             }
-            Request::Plan { selector, at, overwrite } => {
+            Request::Plan { selector, at, overwrite, into } => {
                 let wanted = Wanted {
                     subject: self.subject(&selector)?,
                     at,
+                    into,
                     overwrite: overwrite.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?,
                 };
                 let core = self.hub.core().await?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::{KindName, canonical, reference::as_reference},
-    plan::preflight::Per,
+    plan::{elsewhere, preflight::Per},
 };
 use serde_json::{Value, json};
 use std::{
@@ -122,6 +122,39 @@ fn members_that_facts_name_exist() {
         }
         for other in facts.after {
             assert!(other.parse::<KindName>().is_ok(), "{}: {other} is no kind", k.name());
+        }
+    }
+}
+
+/// A restore elsewhere maps the members that say a place by their names, and whatever is a reference by its kind.
+#[test]
+fn members_that_say_a_place_are_known_to_a_restore_elsewhere() {
+    const NO_PLACE: &[(&str, &str)] = &[
+        (
+            "service_region",
+            "a service of another region, which stays the same; dropped where that is the region itself",
+        ),
+        ("auto_provision_zones", "whether it spreads by itself: a word, not a zone"),
+        ("peer_account", "of a group of another account: its row names what is no part of the restore"),
+        ("unused_reservation_billing_owner_id", "whoever pays for it"),
+    ];
+    fn texts(v: &Value, member: &str, out: &mut BTreeSet<String>) {
+        match v {
+            Value::Object(m) if m.contains_key("$ref") || m.contains_key("$late") => {}
+            Value::Object(m) => m.iter().filter(|(k, _)| *k != "tags").for_each(|(k, v)| texts(v, k, out)),
+            Value::Array(a) => a.iter().for_each(|v| texts(v, member, out)),
+            Value::String(_) => drop(out.insert(member.to_owned())),
+            _ => {}
+        }
+    }
+    for k in KINDS {
+        let mut members = BTreeSet::new();
+        texts(&k.sample(false), "", &mut members);
+        for member in members {
+            let sounds =
+                ["zone", "region", "border", "account", "owner", "service_name"].iter().any(|w| member.contains(w));
+            let known = elsewhere::knows_member(k.name(), &member) || NO_PLACE.iter().any(|(m, _)| *m == member);
+            assert!(!sounds || known, "{}: {member}", k.name());
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Two identities (design §9): the daemon's own only reads; the restore role is assumed for one restore. Partitions are left
 //! open, so that the same policy holds in all of them. `sts:GetCallerIdentity` needs no permission.
 use super::AnyKind;
+use crate::aws::places;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +14,8 @@ const RESTORE_ROLES: &str = "arn:*:iam::*:role/rollbackd-restore*";
 
 /// For the daemon: reading all kinds, taking records from the queue, assuming the restore role.
 pub fn observe_policy(kinds: &[&dyn AnyKind]) -> Value {
-    let quotas = [crate::aws::quotas::ACTION];
-    let mut statements = by_service(kinds.iter().flat_map(|k| k.observe()).copied().chain(quotas));
+    let others = places::ACTIONS.iter().copied().chain([crate::aws::quotas::ACTION]);
+    let mut statements = by_service(kinds.iter().flat_map(|k| k.observe()).copied().chain(others));
     statements.push(statement(
         "TakeRecords",
         &["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
@@ -27,7 +28,8 @@ pub fn observe_policy(kinds: &[&dyn AnyKind]) -> Value {
 
 /// For the restore role: putting all kinds back, and reading them, because every step is read back.
 pub fn restore_policy(kinds: &[&dyn AnyKind]) -> Value {
-    policy(by_service(kinds.iter().flat_map(|k| k.observe().iter().chain(k.restore())).copied()))
+    let of_kinds = kinds.iter().flat_map(|k| k.observe().iter().chain(k.restore()));
+    policy(by_service(of_kinds.chain(places::ACTIONS).copied()))
 }
 
 /// The text of a policy as it stands in files and is printed.

@@ -1,4 +1,4 @@
-//! What the planner must know of a kind. The kinds give it; the planner names none of them.
+//! What the planner must know of a kind. The kinds give it; the planner names none of them, `elsewhere` apart.
 use super::{
     preflight::{Ask, Blocks, IsKnown, Quota},
     readiness::{Copies, Copy, Ready},

@@ -2,6 +2,7 @@
 use super::{
     Conflict, Human, Loss, Plan, Step, Subject, Verb,
     diff::{self, MARK, Merged, RowKeys},
+    elsewhere::Elsewhere,
     facts::{Facts, Phase},
     order,
     preflight::{Ask, Blocks},
@@ -51,6 +52,8 @@ pub struct Input<'a> {
     pub remap: &'a Remap,
     /// Survivors whose conflicts are to be overwritten, and newcomers that are to be adopted.
     pub overwrite: &'a BTreeSet<ResourceKey>,
+    /// Where `world`, `chosen` and `live` are those of another place than the resources are in.
+    pub elsewhere: Option<&'a Elsewhere>,
     /// Least time for these calls, by AWS's budgets.
     pub floor: &'a dyn Fn(&BTreeMap<String, u32>) -> std::time::Duration,
 }
@@ -79,7 +82,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         conflicts: vec![],
         losses: BTreeSet::new(),
         humans: BTreeSet::new(),
-        notes: BTreeSet::new(),
+        notes: input.elsewhere.map(|e| e.notes.clone()).unwrap_or_default(),
         rows: BTreeMap::new(),
         remade: BTreeSet::new(),
         adopted: BTreeMap::new(),
@@ -158,6 +161,10 @@ impl<'a> Maker<'a> {
                 self.skipped.insert((*key).clone(), format!("{} cannot be restored by this version", key.kind));
             }
         }
+        for (key, why) in self.input.elsewhere.iter().flat_map(|e| &e.refused) {
+            self.remade.remove(key);
+            self.skipped.insert(key.clone(), why.clone());
+        }
         for (key, version) in chosen {
             let (Some(facts), Some(spec)) = (self.facts(key), version.spec()) else { continue };
             if !self.remade.contains(*key) {
@@ -203,7 +210,7 @@ impl<'a> Maker<'a> {
                         .find(|r| r.strength == Strength::Hard && self.is_dead(&r.target))?;
                     Some((
                         key.clone(),
-                        format!("needs {} {}, which does not come back", dead.target.kind, dead.target.id),
+                        format!("needs {} {}, which {}", dead.target.kind, dead.target.id, self.is_missing()),
                     ))
                 })
                 .collect();
@@ -220,15 +227,18 @@ impl<'a> Maker<'a> {
     fn is_dead(&self, key: &ResourceKey) -> bool {
         self.gone(key) && !self.remade.contains(key)
     }
+    /// What is said of what is dead.
+    fn is_missing(&self) -> &'static str {
+        if self.input.elsewhere.is_some() { "is not built there" } else { "does not come back" }
+    }
     /// Who holds, among the newcomers, what only one can have. Only where the owner survives: in a new VPC all is free.
     fn holder_of_natural_key(&self, facts: &Facts, key: &ResourceKey, spec: &Value) -> Option<&'a ResourceKey> {
         let wanted = (facts.natural_key)(&self.input.remap.apply(spec))?;
+        let place = self.input.elsewhere.map_or(&key.scope, |e| &e.into);
         self.input
             .newcomers
             .iter()
-            .find(|(k, v)| {
-                k.scope == key.scope && k.kind == key.kind && (facts.natural_key)(v).as_ref() == Some(&wanted)
-            })
+            .find(|(k, v)| k.scope == *place && k.kind == key.kind && (facts.natural_key)(v).as_ref() == Some(&wanted))
             .map(|(k, _)| k)
     }
 
@@ -266,7 +276,7 @@ impl<'a> Maker<'a> {
         let found = implicit || adopted.is_some();
         let verb = if found {
             Verb::Adopt
-        } else if facts.perishable {
+        } else if facts.perishable && self.input.elsewhere.is_none() {
             Verb::Claim
         } else {
             Verb::Create
@@ -296,7 +306,7 @@ impl<'a> Maker<'a> {
         self.drafts.push(link);
         // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy, made or adopted.
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
-        if ready.cost == Cost::Data && !facts.perishable {
+        if ready.cost == Cost::Data && !facts.perishable && self.input.elsewhere.is_none() {
             self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
         }
         // H17, H18, H19: who else must act is told before the start.
@@ -311,7 +321,7 @@ impl<'a> Maker<'a> {
         }
         // Whether it comes back by itself shows when it is read back; false is what everything starts with.
         for (member, why) in facts.reported {
-            if !found && !matches!(want[*member], Value::Null | Value::Bool(false)) {
+            if !found && self.input.elsewhere.is_none() && !matches!(want[*member], Value::Null | Value::Bool(false)) {
                 self.notes.insert(format!("{member} of {} is not given back: {why}", key.id));
             }
         }
@@ -343,8 +353,9 @@ impl<'a> Maker<'a> {
                         let kept = self.prune(key, v, dropped);
                         if kept.is_none() {
                             dropped.push(format!(
-                                "{k} pointed at {}, which does not come back",
-                                as_reference(v).map_or("something", |(_, _, id)| id)
+                                "{k} pointed at {}, which {}",
+                                as_reference(v).map_or("something", |(_, _, id)| id),
+                                self.is_missing()
                             ));
                         }
                         Some((k.clone(), kept?))
@@ -365,8 +376,8 @@ impl<'a> Maker<'a> {
                             })
                         });
                         if let Some(id) = direct {
-                            dropped
-                                .push(format!("a row pointed at {id}, which does not come back: {}", canonical(row)));
+                            let missing = self.is_missing();
+                            dropped.push(format!("a row pointed at {id}, which {missing}: {}", canonical(row)));
                             return None;
                         }
                         self.prune(key, row, dropped)
@@ -484,6 +495,7 @@ impl<'a> Maker<'a> {
             made_at: input.now,
             subject: input.subject.clone(),
             point: input.point.clone(),
+            into: input.elsewhere.map(|e| e.into.clone()),
             steps,
             conflicts: conflicts.clone(),
             losses: losses.iter().cloned().collect(),
@@ -509,6 +521,7 @@ impl<'a> Maker<'a> {
             live_id: d.live_id.clone(),
             live: d.live.clone(),
             changes: d.changes.clone(),
+            open: self.input.elsewhere.and_then(|e| e.open.get(&d.key)).cloned().unwrap_or_default(),
             calls: d.calls.iter().map(|c| (*c).to_owned()).collect(),
             why: d.why.clone(),
         }

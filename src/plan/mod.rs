@@ -1,9 +1,11 @@
 //! Plans: the ordered steps from what is live to a restore point, and all that cannot be brought back. Pure: a plan is a
 //! function of versions, live state and settings.
 //!
-//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps.
+//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps; `elsewhere`
+//! puts a restore into the words of another account or region.
 pub mod budget;
 pub mod diff;
+pub mod elsewhere;
 pub mod facts;
 mod make;
 mod order;
@@ -86,6 +88,9 @@ pub struct Step {
     /// What changes on a survivor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Members of `want` that are chosen anew where it is built elsewhere: left out of it, and compared with nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<String>,
     /// Writing calls it is expected to make, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
@@ -170,6 +175,10 @@ pub struct Plan {
     pub subject: Subject,
     /// The restore point, in words.
     pub point: String,
+    /// The account and region where it is all built anew, beside what is there: a fire drill. None: where it was. The
+    /// steps name the resources that they are built after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub steps: Vec<Step>,
     pub conflicts: Vec<Conflict>,
     /// What cannot come back.
@@ -192,6 +201,10 @@ impl Plan {
     /// Resources that come back or are changed: what the receipt counts.
     pub fn resources(&self) -> std::collections::BTreeSet<&ResourceKey> {
         self.steps.iter().map(|s| &s.resource).collect()
+    }
+    /// The account and region in which a step acts on the resource.
+    pub fn place<'a>(&'a self, key: &'a ResourceKey) -> &'a Scope {
+        self.into.as_ref().unwrap_or(&key.scope)
     }
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -216,6 +229,9 @@ impl Plan {
         }
         if !self.humans.is_empty() {
             body["humans"] = serde_json::json!(self.humans);
+        }
+        if let Some(into) = &self.into {
+            body["into"] = serde_json::json!(into);
         }
         self.digest = Hash::of(&body);
         self

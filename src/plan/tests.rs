@@ -153,6 +153,7 @@ impl World {
             chosen: select(&self.then, &self.live, seeds.to_vec(), reach),
             remap: &self.remap,
             overwrite: &self.overwrite,
+            elsewhere: None,
             floor: &|calls| Duration::from_secs(calls.values().sum::<u32>().into()),
         })
     }
@@ -407,6 +408,7 @@ fn content_that_is_lost_is_said_before() {
         chosen: seeds.into(),
         remap: &w.remap,
         overwrite: &w.overwrite,
+        elsewhere: None,
         floor: &|_| Duration::ZERO,
     });
     let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str())).collect();

@@ -106,6 +106,7 @@ impl Engine {
             id,
             plan: plan.digest.clone(),
             incident,
+            into: plan.into.clone(),
             by,
             started,
             state: RestoreState::Running,
@@ -117,7 +118,7 @@ impl Engine {
             started,
             &restore.by.to_string(),
             What::new("restore-started", &restore.id)
-                .with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident })),
+                .with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident, "into": restore.into })),
         );
         self.store.commit(batch).await?;
         Ok(restore)
@@ -149,11 +150,13 @@ impl Engine {
     /// What differs between what the plan was made from and what is live now.
     async fn drift(&self, plan: &Plan) -> Result<Vec<String>, ApplyError> {
         let mut expected: BTreeMap<(Scope, &'static str), Expected<'_>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|s| s.verb.makes() || s.live.is_some()) {
+        // What is built elsewhere is there in its own place, as it should be.
+        let matters = |s: &&Step| s.live.is_some() || (s.verb.makes() && plan.into.is_none());
+        for step in plan.steps.iter().filter(matters) {
             let Some(kind) = registry::kind(&step.resource.kind) else { continue };
             let id = step.live_id.clone().unwrap_or_else(|| step.resource.id.clone());
             expected
-                .entry((step.resource.scope.clone(), kind.name()))
+                .entry((plan.place(&step.resource).clone(), kind.name()))
                 .or_default()
                 .insert(id, (&step.resource, step.live.as_ref()));
         }
@@ -178,6 +181,18 @@ impl Engine {
         Ok(all.into_iter().flatten().collect())
     }
 
+    /// What a restore elsewhere has built so far: known to its journal alone, since its sources live on under their own ids.
+    fn built(&self, plan: &Plan, restore: &Restore) -> Result<Remap, ApplyError> {
+        let journal: BTreeMap<u32, Entry> = self.store.journal::<Entry>(&restore.id)?.into_iter().collect();
+        let mut remap = Remap::default();
+        for step in &plan.steps {
+            if let Some(id) = journal.get(&step.number).and_then(|e| e.new_id.as_ref()) {
+                remap.insert(&step.resource.kind, &step.resource.id, id);
+            }
+        }
+        Ok(remap)
+    }
+
     /// Executes a restore that was begun or taken up, and reads back what came of it.
     pub async fn run(
         &self,
@@ -186,12 +201,13 @@ impl Engine {
         progress: &mpsc::UnboundedSender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Receipt, ApplyError> {
-        let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| s.resource.scope.clone()).collect();
+        let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| plan.place(&s.resource).clone()).collect();
         let mut cx = BTreeMap::new();
         let mut remap = BTreeMap::new();
         for scope in scopes {
             cx.insert(scope.clone(), self.aws.restore_cx(&scope, &plan.digest).await?);
-            remap.insert(scope.clone(), self.store.remaps(&scope)?);
+            let known = if plan.into.is_none() { self.store.remaps(&scope)? } else { self.built(plan, restore)? };
+            remap.insert(scope.clone(), known);
         }
         let run = Run { engine: self, plan, restore, remap: Mutex::new(remap), cx, progress };
         let entries = run.steps(stop).await?;
@@ -324,12 +340,11 @@ impl Run<'_> {
         let now = Timestamp::now();
         let mut batch = Batch::default();
         if event == Event::Start {
-            batch.audit(
-                now,
-                &self.restore.by.to_string(),
-                What::new("step", &self.restore.id)
-                    .with(serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource })),
-            );
+            let mut about = serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource });
+            if let Some(into) = &self.plan.into {
+                about["into"] = serde_json::json!(into);
+            }
+            batch.audit(now, &self.restore.by.to_string(), What::new("step", &self.restore.id).with(about));
         }
         let made = match &event {
             Event::Made(id) => Some(id.clone()),
@@ -339,11 +354,12 @@ impl Run<'_> {
         batch.journal(&self.restore.id, step.number, &next);
         if let Some(id) = made {
             let new = step.resource.scope.key(step.resource.kind.clone(), &id);
-            if new != step.resource {
+            // History goes on under the new id; elsewhere nothing of the source has a new one.
+            if new != step.resource && self.plan.into.is_none() {
                 batch.remap(step.resource.clone(), new);
             }
             let mut remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-            remap.entry(step.resource.scope.clone()).or_default().insert(&step.resource.kind, &step.resource.id, id);
+            remap.entry(self.place(step).clone()).or_default().insert(&step.resource.kind, &step.resource.id, id);
         }
         self.engine.store.commit(batch).await?;
         let _ = self.progress.send(Progress {
@@ -358,15 +374,17 @@ impl Run<'_> {
         Ok(next)
     }
 
+    fn place<'s>(&'s self, step: &'s Step) -> &'s Scope {
+        self.plan.place(&step.resource)
+    }
     fn mapped(&self, step: &Step) -> Value {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        remap.get(&step.resource.scope).map_or_else(|| step.want.clone(), |m| m.apply(&step.want))
+        remap.get(self.place(step)).map_or_else(|| step.want.clone(), |m| m.apply(&step.want))
     }
     fn latest_id(&self, step: &Step) -> String {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = remap
-            .get(&step.resource.scope)
-            .map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
+        let id =
+            remap.get(self.place(step)).map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
         id.unwrap_or_else(|| step.resource.id.clone())
     }
 
@@ -379,7 +397,7 @@ impl Run<'_> {
         looked_before: bool,
         deadline: Instant,
     ) -> Result<(), Trouble> {
-        let cx = &self.cx[&step.resource.scope];
+        let cx = &self.cx[self.place(step)];
         if entry.state != StepState::Made {
             let id = if let Some(id) = &step.live_id {
                 id.clone()
@@ -471,7 +489,7 @@ impl Run<'_> {
 
     /// Brings what exists to its spec.
     async fn bring(&self, step: &Step, kind: &'static dyn AnyKind, deadline: Instant) -> Result<(), Trouble> {
-        let cx = &self.cx[&step.resource.scope];
+        let cx = &self.cx[self.place(step)];
         let id = match &step.live_id {
             Some(id) => id.clone(),
             None => self.latest_id(step),
@@ -505,15 +523,14 @@ impl Run<'_> {
         let ended = Timestamp::now();
         let mut batch = Batch::default();
         let cause = crate::model::Cause::Restore { restore: self.restore.id.clone() };
-        for (key, found) in seen {
+        // A place that is watched is captured by its sweeps; of one that is not, nothing would ever say that it is gone.
+        for (key, found) in seen.into_iter().filter(|_| self.plan.into.is_none()) {
             batch.version(capture::version(key, found, read_began, ended, cause.clone()));
         }
         self.engine.store.commit(batch).await?;
         let mut made: BTreeMap<&Scope, Vec<String>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|s| matches!(s.verb, Verb::Claim | Verb::Create)) {
-            made.entry(&step.resource.scope)
-                .or_default()
-                .extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
+            made.entry(self.place(step)).or_default().extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
         }
         for (scope, ids) in made.iter().filter(|(_, ids)| !ids.is_empty()) {
             // A tag that stays harms nothing: it says which restore made the resource.
@@ -527,6 +544,7 @@ impl Run<'_> {
             incident: self.restore.incident.clone(),
             subject: self.plan.subject.clone(),
             point: self.plan.point.clone(),
+            into: self.plan.into.clone(),
             started: self.restore.started,
             ended,
             restored: items.iter().filter(|i| i.outcome == super::receipt::Outcome::Restored).count(),

@@ -2,7 +2,7 @@
 //! may follow which.
 use super::Receipt;
 use crate::{
-    model::{By, Hash, IncidentId, ResourceKey, Timestamp},
+    model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp},
     plan::Verb,
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Restore {
     pub plan: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
+    /// Where it builds, if elsewhere than the resources are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub by: By,
     pub started: Timestamp,
     pub state: RestoreState,

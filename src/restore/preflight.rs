@@ -3,7 +3,7 @@ use super::prepare::PrepareError;
 use crate::{
     aws::{Aws, Failure, quotas},
     capture::Capture,
-    kinds::{permissions, registry},
+    kinds::{Which, permissions, registry},
     model::{Cause, KindName, ResourceKey, Scope, reference::Remap},
     plan::{
         Blocker, Plan,
@@ -18,15 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// H65: the quotas that what is live and what the plan makes exceed together. One call for each quota that the plan draws
 /// on; what is live is what the store knows, and read again where that seems too much.
 pub async fn blockers(capture: &Capture, plan: &Plan) -> Result<Vec<Blocker>, PrepareError> {
+    if let Some(into) = &plan.into {
+        let demands = demands_elsewhere(capture, plan, into).await?;
+        return Ok(exceeded(&demands, &values(capture, &demands).await));
+    }
     let scopes: BTreeSet<&Scope> = plan.steps.iter().map(|s| &s.resource.scope).collect();
     let demands = demands(capture, plan, &scopes)?;
-    let asked: BTreeMap<(&Scope, &str), &Demand> = demands.iter().map(|d| ((&d.scope, d.quota.code), d)).collect();
-    let reads: Vec<_> = asked.into_values().map(|demand| value(capture, demand)).collect();
-    let values: BTreeMap<_, _> = join_all(reads).await.into_iter().collect();
-    let exceeded = |demands: &[Demand]| -> Vec<Blocker> {
-        demands.iter().filter_map(|d| blocker(d, values.get(&(&d.scope, d.quota.code))?)).collect()
-    };
-    if exceeded(&demands).is_empty() {
+    let values = values(capture, &demands).await;
+    if exceeded(&demands, &values).is_empty() {
         return Ok(vec![]);
     }
     // Somebody may have made room since the last sweep.
@@ -37,7 +36,28 @@ pub async fn blockers(capture: &Capture, plan: &Plan) -> Result<Vec<Blocker>, Pr
         known.extend(there.map(|v| v.key).filter(|k| kinds.contains(&k.kind)));
     }
     capture.refresh(&known, &Cause::Plan).await?;
-    Ok(exceeded(&self::demands(capture, plan, &scopes)?))
+    Ok(exceeded(&self::demands(capture, plan, &scopes)?, &values))
+}
+
+fn exceeded(demands: &[Demand], values: &Values<'_>) -> Vec<Blocker> {
+    demands.iter().filter_map(|d| blocker(d, values.get(&(&d.scope, d.quota.code))?)).collect()
+}
+
+/// What a plan draws on in another account or region: no snapshot need know it, so what is there is read.
+async fn demands_elsewhere(capture: &Capture, plan: &Plan, into: &Scope) -> Result<Vec<Demand>, PrepareError> {
+    let cx = capture.aws.respond_cx(into).await?;
+    let mut live = BTreeMap::new();
+    let kinds: BTreeMap<&KindName, &Scope> = plan.steps.iter().map(|s| (&s.resource.kind, &s.resource.scope)).collect();
+    for (name, source) in kinds {
+        let Some(kind) = registry::kind(name).filter(|k| !k.facts().quotas.is_empty()) else { continue };
+        // Under the scope of the plan's own keys, so that they are counted together.
+        let there = kind.look(&cx, Which::All).await?.into_iter().map(|c| (source.key(name.clone(), c.id), c.spec));
+        live.extend(there);
+    }
+    let facts = |kind: &KindName| registry::kind(kind).map(|k| k.facts());
+    let mut demands = preflight::demands(plan, &facts, &live, &ResourceKey::clone);
+    demands.iter_mut().for_each(|d| d.scope = into.clone());
+    Ok(demands)
 }
 
 fn demands(capture: &Capture, plan: &Plan, scopes: &BTreeSet<&Scope>) -> Result<Vec<Demand>, StoreError> {
@@ -73,6 +93,12 @@ fn blocker(d: &Demand, value: &Result<u32, Failure>) -> Option<Blocker> {
 }
 
 type Read<'a> = ((&'a Scope, &'static str), Result<u32, Failure>);
+type Values<'a> = BTreeMap<(&'a Scope, &'static str), Result<u32, Failure>>;
+async fn values<'a>(capture: &'a Capture, demands: &'a [Demand]) -> Values<'a> {
+    let asked: BTreeMap<(&Scope, &str), &Demand> = demands.iter().map(|d| ((&d.scope, d.quota.code), d)).collect();
+    let reads: Vec<_> = asked.into_values().map(|demand| value(capture, demand)).collect();
+    join_all(reads).await.into_iter().collect()
+}
 fn value<'a>(capture: &'a Capture, demand: &'a Demand) -> BoxFuture<'a, Read<'a>> {
     Box::pin(async move {
         let value = match capture.aws.respond_cx(&demand.scope).await {
@@ -87,7 +113,7 @@ fn value<'a>(capture: &'a Capture, demand: &'a Demand) -> BoxFuture<'a, Read<'a>
 pub async fn missing(aws: &Aws, plan: &Plan) -> Result<Vec<String>, Failure> {
     let mut actions: BTreeMap<&Scope, BTreeSet<&str>> = BTreeMap::new();
     for step in &plan.steps {
-        let of = actions.entry(&step.resource.scope).or_default();
+        let of = actions.entry(plan.place(&step.resource)).or_default();
         of.extend(step.calls.iter().map(String::as_str));
         // What is made carries tags from the start.
         if !step.calls.is_empty() && step.verb.makes() {

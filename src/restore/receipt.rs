@@ -1,6 +1,6 @@
 //! The receipt of a restore: what came back, each remaining difference and why, and what did not. JSON contract.
 use crate::{
-    model::{Hash, IncidentId, ResourceKey, Timestamp},
+    model::{Hash, IncidentId, ResourceKey, Scope, Timestamp},
     plan::{Change, Conflict, Human, Loss, Subject, Verb},
 };
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Receipt {
     pub incident: Option<IncidentId>,
     pub subject: Subject,
     pub point: String,
+    /// Where it was built, if elsewhere than the resources are: the new ids are of this account and region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub started: Timestamp,
     pub ended: Timestamp,
     /// Read back equal, of all that the plan named.

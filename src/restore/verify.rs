@@ -26,13 +26,14 @@ pub(super) async fn items(
     let none = Remap::default();
     let id_now = |key: &ResourceKey, steps: &[&Step]| {
         let made = steps.iter().find_map(|s| entries.get(&s.number)?.new_id.clone());
-        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone()))
-            .unwrap_or_else(|| remap.get(&key.scope).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned())
+        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone())).unwrap_or_else(|| {
+            remap.get(plan.place(key)).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned()
+        })
     };
     let mut asked: BTreeMap<(&Scope, &'static str), Vec<String>> = BTreeMap::new();
     for (key, steps) in &by_resource {
         if let Some(kind) = registry::kind(&key.kind) {
-            asked.entry((&key.scope, kind.name())).or_default().push(id_now(key, steps));
+            asked.entry((plan.place(key), kind.name())).or_default().push(id_now(key, steps));
         }
     }
     let looks = asked.iter().map(|((scope, kind), ids)| async move {
@@ -72,17 +73,19 @@ pub(super) async fn items(
         }
         let facts = registry::kind(&key.kind).map(|k| k.facts());
         if let (Some(facts), Some(want), true) = (facts, steps.last().map(|s| &s.want), item.new_id.is_some()) {
-            let want = remap.get(&key.scope).unwrap_or(&none).apply(want);
-            match seen.get(&(&key.scope, facts.kind)) {
+            let want = remap.get(plan.place(key)).unwrap_or(&none).apply(want);
+            match seen.get(&(plan.place(key), facts.kind)) {
                 Some(Ok(all)) => match all.iter().find(|c| c.id == id) {
                     Some(c) => {
                         let rows = (facts.row_keys)();
                         // What is only reported of a survivor was no part of its plan.
                         let survived = steps.iter().all(|s| matches!(s.verb, Verb::Converge | Verb::Rewire));
+                        let open = &steps[0].open;
                         let reported = |c: &diff::Change| facts.reported.iter().any(|(m, _)| within(&c.path, m));
                         item.differences = diff::changes(&rows, &c.spec, &want)
                             .into_iter()
                             .filter(|change| !(survived && reported(change)))
+                            .filter(|change| !open.iter().any(|m| within(&change.path, m)))
                             .map(|change| explained(&facts, change))
                             .collect();
                         found.push((key.scope.key(key.kind.clone(), &id), c.clone()));

@@ -29,6 +29,9 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
     if !things.scopes().is_empty() {
         page.field("In", things.scopes());
     }
+    if let Some(into) = &plan.into {
+        page.field("Into", format_args!("{into}; nothing is changed where it was"));
+    }
     page.field("Digest", &plan.digest);
 
     if plan.is_empty() {

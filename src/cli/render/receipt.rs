@@ -20,6 +20,9 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
     if !things.scopes().is_empty() {
         page.field("In", things.scopes());
     }
+    if let Some(into) = &r.into {
+        page.field("Into", into);
+    }
     page.field("Restore", format_args!("{} of plan {}, ended {}", r.restore, r.plan.short(), clock(r.ended)));
 
     for (outcome, heading) in [

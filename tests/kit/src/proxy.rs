@@ -161,6 +161,7 @@ impl Identity {
 pub struct Call {
     pub time: Timestamp,
     pub access_key: String,
+    pub region: String,
     pub service: String,
     pub operation: String,
 }
@@ -546,6 +547,7 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
         state.calls.push(Call {
             time: Timestamp::now(),
             access_key: asked.access_key.clone(),
+            region: asked.region.clone(),
             service: asked.service.clone(),
             operation: asked.trick.clone(),
         });
