@@ -91,7 +91,6 @@ pub enum Command {
     Kinds(kinds::Kinds),
     #[command(subcommand)]
     Config(config::Config),
-    #[command(subcommand)]
     IamPolicy(iam_policy::IamPolicy),
 }
 
@@ -176,7 +175,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
         }
         Command::Kinds(args) => kinds::run(args, &format),
         Command::Config(what) => config::run(*what, global, &format),
-        Command::IamPolicy(what) => iam_policy::run(*what),
+        Command::IamPolicy(args) => args.run(),
     }
 }
 
