@@ -25,6 +25,8 @@ pub enum Purpose {
     /// Reads that an incident or a person waits for: what a record named, what a plan is made from.
     Respond,
     Restore,
+    /// Copies of data on a schedule.
+    Copy,
 }
 
 /// A role to assume in an account.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub observe: BTreeMap<AccountId, Role>,
     /// Roles to restore with, by account; where there is none, restores use what reads use.
     pub restore: BTreeMap<AccountId, Role>,
+    /// Roles to copy data with, likewise.
+    pub copy: BTreeMap<AccountId, Role>,
 }
 
 /// Who the credentials belong to (STS GetCallerIdentity).
@@ -172,7 +176,11 @@ impl Aws {
     pub async fn restore_cx(&self, scope: &Scope, digest: &Hash) -> Result<Cx, Failure> {
         self.cx(scope, Purpose::Restore, Some(digest)).await
     }
-    /// Forgets the clients of a restore and with them their session's credentials.
+    /// Clients for one round of copies. `digest` tags the session of the role that is assumed, and stands in the audit.
+    pub async fn copy_cx(&self, scope: &Scope, digest: &Hash) -> Result<Cx, Failure> {
+        self.cx(scope, Purpose::Copy, Some(digest)).await
+    }
+    /// Forgets the clients of a restore, or of a round of copies, and with them their session's credentials.
     pub fn leave(&self, digest: &Hash) {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         contexts.retain(|(_, _, d), _| d.as_ref() != Some(digest));
@@ -221,8 +229,12 @@ impl Aws {
 
     /// The role to take on in an account; none in the caller's own, unless one is set.
     fn role(&self, scope: &Scope, purpose: Purpose) -> Result<Option<&Role>, Failure> {
-        let restore = self.settings.restore.get(&scope.account).filter(|_| purpose == Purpose::Restore);
-        let Some(role) = restore.or_else(|| self.settings.observe.get(&scope.account)) else {
+        let writes = match purpose {
+            Purpose::Restore => self.settings.restore.get(&scope.account),
+            Purpose::Copy => self.settings.copy.get(&scope.account),
+            Purpose::Sweep | Purpose::Respond => None,
+        };
+        let Some(role) = writes.or_else(|| self.settings.observe.get(&scope.account)) else {
             if scope.account == self.caller.account {
                 return Ok(None);
             }

@@ -83,7 +83,6 @@ pub enum Output {
 }
 
 #[derive(Debug, Clone, PartialEq, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     Run(run::Run),
     #[command(flatten)]

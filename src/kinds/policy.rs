@@ -1,17 +1,18 @@
 //! The least that rollbackd must be allowed, as IAM policies made from what the kinds say they call.
 //!
-//! Two identities (design §9): the daemon's own only reads; the restore role is assumed for one restore. What they need is
-//! split by service, because IAM refuses a managed policy above 6,144 characters, and because whoever keeps rollbackd away
+//! Identities (design §9): the daemon's own only reads; the restore role is assumed for one restore; one for copies of data,
+//! where the settings ask for those. What they need is split by service, because IAM refuses a managed policy above 6,144 characters, and because whoever keeps rollbackd away
 //! from a service leaves out that service's policies. Partitions are left open, so that the same policies hold in all of
 //! them. `sts:GetCallerIdentity` needs no permission.
-use super::AnyKind;
+use super::{AnyKind, copies};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the names of queues begin with, unless an operator chooses others and their policies with them.
 const QUEUES: &str = "arn:*:sqs:*:*:rollbackd*";
-/// The same for restore roles.
-const RESTORE_ROLES: &str = "arn:*:iam::*:role/rollbackd-restore*";
+/// The same for the roles that it assumes.
+const ROLES: [&str; 2] = ["arn:*:iam::*:role/rollbackd-restore*", "arn:*:iam::*:role/rollbackd-copies*"];
 
 const PASS_ROLE: &str = "iam:PassRole";
 /// To which services the kinds of each service hand roles over: those of instance profiles, flow logs, monitoring,
@@ -25,7 +26,7 @@ const PASSED_TO: &[(&str, &[&str])] = &[
 /// One policy: a file in `config/iam`, and one of the managed policies in the CloudFormation template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// `daemon`; `observe-ec2`, and likewise for each service; `restore-ec2`, likewise.
+    /// `daemon`; `observe-ec2`, and likewise for each service; `restore-ec2`, likewise; `copies`.
     pub name: String,
     pub document: Value,
 }
@@ -40,7 +41,8 @@ impl Policy {
 }
 
 /// All policies. The daemon's identity needs `daemon` and each `observe-…`; the restore role each `observe-…`, because
-/// every step is read back, and each `restore-…`, which adds what that service's kinds need to be put back.
+/// every step is read back, and each `restore-…`, which adds what that service's kinds need to be put back; the role for
+/// copies `copies` alone.
 pub fn policies(kinds: &[&dyn AnyKind]) -> Vec<Policy> {
     let mut services: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     for kind in kinds {
@@ -56,10 +58,11 @@ pub fn policies(kinds: &[&dyn AnyKind]) -> Vec<Policy> {
     for (service, (observe, restore)) in &services {
         out.push(Policy::new(format!("restore-{service}"), statements(service, restore.difference(observe).copied())));
     }
+    out.push(scheduled_copies());
     out
 }
 
-/// Taking records from the queue, and assuming the restore role.
+/// Taking records from the queue, and assuming the other roles.
 fn daemon() -> Policy {
     let queue = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
     Policy::new(
@@ -67,12 +70,34 @@ fn daemon() -> Policy {
         vec![
             statement("TakeRecords", &queue, QUEUES),
             // The session carries the digest of the plan as a tag.
-            statement("AssumeRestoreRole", &["sts:AssumeRole", "sts:TagSession"], RESTORE_ROLES),
+            statement("AssumeRoles", &["sts:AssumeRole", "sts:TagSession"], ROLES),
         ],
     )
 }
 
-fn statement(sid: &str, actions: &[&str], resource: &str) -> Value {
+/// Snapshots of volumes that the settings ask for: any volume may be copied, but only into snapshots that carry the tag of
+/// copies, and only those may be tagged, as they are made, and deleted.
+fn scheduled_copies() -> Policy {
+    const SNAPSHOTS: &str = "arn:*:ec2:*::snapshot/*";
+    let under = |mut statement: Value, condition: Value| {
+        statement["Condition"] = condition;
+        statement
+    };
+    let key = |of: &str| json!({ "Null": { format!("aws:{of}/{}", copies::TAG): "false" } });
+    let making = json!({ "StringEquals": { "ec2:CreateAction": copies::MAKES.map(|a| a.trim_start_matches("ec2:")) } });
+    Policy::new(
+        "copies",
+        vec![
+            statement("Read", copies::READS, "*"),
+            statement("CopyFrom", &copies::MAKES, ["arn:*:ec2:*:*:volume/*", "arn:*:ec2:*:*:instance/*"]),
+            under(statement("CopyTo", &copies::MAKES, SNAPSHOTS), key("RequestTag")),
+            under(statement("TagCopies", &["ec2:CreateTags"], SNAPSHOTS), making),
+            under(statement("DeleteCopies", copies::DELETES, SNAPSHOTS), key("ResourceTag")),
+        ],
+    )
+}
+
+fn statement(sid: &str, actions: &[&str], resource: impl Serialize) -> Value {
     json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource })
 }
 
@@ -165,31 +190,39 @@ mod tests {
         }
     }
 
-    /// A managed policy of the template.
-    fn resource(policy: &Policy, roles: &str) -> String {
-        let title = policy.name.split('-').map(|w| w[..1].to_ascii_uppercase() + &w[1..]).collect::<String>();
-        let mut out = format!(
-            "  {title}Policy:\n    Type: AWS::IAM::ManagedPolicy\n    Condition: MakeRoles\n    Properties:\n      \
-             ManagedPolicyName: rollbackd-{}\n      Roles: {roles}\n      PolicyDocument:\n        \
-             Version: '2012-10-17'\n        Statement:\n",
-            policy.name
-        );
-        for statement in rows(policy) {
-            let sid = statement["Sid"].as_str().unwrap();
-            out += &format!("          - Sid: {sid}\n            Effect: Allow\n            Action:\n");
-            for action in actions(statement) {
-                out += &format!("              - {action}\n");
+    /// A value as the YAML that follows a key or a dash; what people look for in a statement stands first.
+    fn yaml(value: &Value, indent: usize) -> String {
+        let pad = " ".repeat(indent);
+        let place = |key: &str| ["Sid", "Effect", "Action", "Resource"].iter().position(|k| *k == key).unwrap_or(4);
+        // What YAML would take for something else than text.
+        let text =
+            |s: &str| if s.contains('*') || s == "false" || s == "Null" { format!("'{s}'") } else { s.to_owned() };
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(key, _)| place(key));
+                members.into_iter().map(|(k, v)| format!("\n{pad}{}:{}", text(k), yaml(v, indent + 2))).collect()
             }
-            let resource = if sid == "PassRoles" { "!Ref PassableRoles" } else { "'*'" };
-            out += &format!("            Resource: {resource}\n");
-            if let Some(to) = statement.pointer("/Condition/StringEquals/iam:PassedToService") {
-                out += "            Condition:\n              StringEquals:\n                iam:PassedToService:\n";
-                for service in to.as_array().unwrap() {
-                    out += &format!("                  - {}\n", service.as_str().unwrap());
-                }
+            Value::Array(rows) => {
+                rows.iter().map(|v| format!("\n{pad}- {}", yaml(v, indent + 2).trim_start())).collect()
             }
+            other => format!(" {}", text(other.as_str().unwrap())),
         }
-        out
+    }
+    /// A managed policy of the template.
+    fn resource(policy: &Policy, condition: &str, roles: &str) -> String {
+        let title = policy.name.split('-').map(|w| w[..1].to_ascii_uppercase() + &w[1..]).collect::<String>();
+        let mut statements = policy.document["Statement"].clone();
+        for statement in statements.as_array_mut().unwrap().iter_mut().filter(|s| s["Sid"] == "PassRoles") {
+            statement["Resource"] = "!Ref PassableRoles".into();
+        }
+        format!(
+            "  {title}Policy:\n    Type: AWS::IAM::ManagedPolicy\n    Condition: {condition}\n    Properties:\n      \
+             ManagedPolicyName: rollbackd-{}\n      Roles: [{roles}]\n      PolicyDocument:\n        \
+             Version: '2012-10-17'\n        Statement:{}\n",
+            policy.name,
+            yaml(&statements, 10)
+        )
     }
 
     #[test]
@@ -201,10 +234,12 @@ mod tests {
         for policy in all() {
             if policy.name.starts_with("observe-") {
                 (observe, restore) = (observe + 1, restore + 1);
-                generated.push(resource(&policy, "[!Ref ObserveRole, !Ref RestoreRole]"));
+                generated.push(resource(&policy, "MakeRoles", "!Ref ObserveRole, !Ref RestoreRole"));
             } else if policy.name.starts_with("restore-") {
                 restore += 1;
-                generated.push(resource(&policy, "[!Ref RestoreRole]"));
+                generated.push(resource(&policy, "MakeRoles", "!Ref RestoreRole"));
+            } else if policy.name == "copies" {
+                generated.push(resource(&policy, "MakeCopiesRole", "!Ref CopiesRole"));
             }
         }
         assert!(
@@ -231,7 +266,7 @@ mod tests {
                     assert!(!service.is_empty() && call.starts_with(|c: char| c.is_ascii_uppercase()), "{action}");
                     assert!(!action.contains('*'), "{action}: least privilege knows no wildcards");
                 }
-                assert!(!statement["Resource"].as_str().unwrap().contains("arn:aws:"), "a partition is named");
+                assert!(!statement["Resource"].to_string().contains("arn:aws:"), "a partition is named");
             }
         }
     }
@@ -286,6 +321,16 @@ mod tests {
                 "{}: its kinds hand roles over, and PASSED_TO does not say to which services",
                 policy.name
             );
+        }
+    }
+
+    #[test]
+    fn what_is_no_copy_cannot_be_made_tagged_or_deleted_by_the_role_for_copies() {
+        let all = all();
+        for statement in rows(all.iter().find(|p| p.name == "copies").unwrap()) {
+            let writes = actions(statement).any(|a| !a.starts_with("ec2:Describe"));
+            let of_snapshots = statement["Resource"].to_string().contains("snapshot");
+            assert_eq!(statement["Condition"].is_object(), writes && of_snapshots, "{statement}");
         }
     }
 

@@ -75,13 +75,15 @@ impl Hub {
         let config = self.config();
         let mut settings = Settings { region: config.aws.regions.first().cloned(), ..Settings::default() };
         let mut aws = Aws::connect(settings.clone()).await?;
-        if let Some(arn) = &config.aws.restore_role {
-            let role = Role {
-                arn: arn.as_str().to_owned(),
-                external_id: config.aws.external_id.clone(),
-                session_policy: None,
-            };
-            settings.restore.insert(aws.caller().account.clone(), role);
+        let account = aws.caller().account.clone();
+        let roles = [(&config.aws.restore_role, &mut settings.restore), (&config.aws.copies_role, &mut settings.copy)];
+        for (arn, roles) in roles {
+            roles.extend(arn.iter().map(|arn| {
+                let external_id = config.aws.external_id.clone();
+                (account.clone(), Role { arn: arn.as_str().to_owned(), external_id, session_policy: None })
+            }));
+        }
+        if !settings.restore.is_empty() || !settings.copy.is_empty() {
             aws = Aws::connect(settings).await?;
         }
         let aws = Arc::new(aws);
