@@ -1,7 +1,7 @@
 //! Copies of data that the settings ask for: snapshots of tagged EBS volumes. The calls alone; when one is made and when one
 //! expires is `capture::copies`'s.
 use super::{
-    ec2::{FILTER_VALUES_MAX, PAGE_ROWS, failed, filter, held, unbuildable},
+    ec2::{FILTER_VALUES_MAX, PAGE_ROWS, TAGS_MAX, failed, filter, gone_already, held, unbuildable},
     mirror::{BuildError, Tag as _, is_users_tag},
 };
 use crate::{
@@ -13,8 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The tag of each copy: its value names the rule that it was made for.
 pub const TAG: &str = "rollbackd:copy";
-/// Tags that one resource can have (EC2 "Tag restrictions").
-const TAGS_MAX: usize = 50;
 
 /// IAM actions of the role that copies: to read what belongs together and what forbids a deletion, to make, to delete. What a
 /// rule's tag is on is read as all else is.
@@ -180,5 +178,5 @@ pub async fn in_use(cx: &Cx, ids: &[String]) -> Result<BTreeSet<String>, Failure
 /// Deletes a copy. One that is gone already is success.
 pub async fn delete(cx: &Cx, id: &str) -> Result<(), Failure> {
     let answer = cx.ec2.delete_snapshot().snapshot_id(id).send().await;
-    super::ec2::gone_already(answer.map_err(failed("ec2:DeleteSnapshot")))
+    gone_already(answer.map_err(failed("ec2:DeleteSnapshot")))
 }

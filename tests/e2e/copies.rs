@@ -53,7 +53,7 @@ async fn audited(site: &Site, verb: &str) -> Vec<String> {
 async fn each_rule_copies_its_volumes_once_and_a_restart_copies_none_twice() {
     let site = Site::new().await;
     let ec2 = site.ec2();
-    let image = ec2.describe_images().send().await.unwrap().images.unwrap_or_default().remove(0).image_id.unwrap();
+    let image = ec2.register_image().name("base").root_device_name("/dev/xvda").send().await.unwrap().image_id.unwrap();
     let run = ec2.run_instances().image_id(image).min_count(1).max_count(1).send().await.unwrap();
     let instance = run.instances()[0].instance_id().unwrap().to_owned();
     let (one, two, other) = (
