@@ -222,7 +222,8 @@ async fn no_answer_shows_user_data() {
             args.extend(["--output", format]);
             let ended = site.run(&args).await;
             silent(&ended, &args.join(" "));
-            let code = if command[0] == "restore" { 3 } else { 0 };
+            // The second time nothing is left to restore.
+            let code = if command[0] == "restore" && format == "table" { 3 } else { 0 };
             assert_eq!(ended.code, code, "{}: {}\n{}", args.join(" "), ended.stdout, ended.stderr);
         }
     }
