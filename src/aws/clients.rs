@@ -385,6 +385,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn copies_are_made_with_a_role_of_their_own() {
+        let canned = Canned::new(aws_says);
+        let mut settings = Settings::default();
+        for (name, roles) in [("restore", &mut settings.restore), ("copies", &mut settings.copy)] {
+            let (account, mut role) = role("111122223333");
+            role.arn = format!("arn:aws:iam::111122223333:role/{name}");
+            roles.insert(account, role);
+        }
+        let aws = connected(&canned, settings).await;
+        let (here, digest) = (aws.scope(), Hash::of_bytes(b"round"));
+        aws.copy_cx(&here, &digest).await.unwrap().ec2.describe_vpcs().send().await.unwrap();
+        let assumed = canned.asked().into_iter().find(|c| c.action == "AssumeRole").unwrap();
+        assert_eq!(assumed.get("RoleArn"), "arn:aws:iam::111122223333:role/copies");
+        assert_eq!(assumed.get("Tags.member.1.Value"), digest.as_str());
+        // Without one it is not the restore role that makes them.
+        let mut settings = Settings::default();
+        settings.restore.extend([role("111122223333")]);
+        let aws = connected(&canned, settings).await;
+        aws.copy_cx(&here, &digest).await.unwrap().ec2.describe_vpcs().send().await.unwrap();
+        assert!(canned.asked().iter().all(|c| c.action != "AssumeRole"));
+    }
+
+    #[tokio::test]
     async fn no_call_is_made_as_somebody_that_was_not_meant() {
         let canned = Canned::new(aws_says);
         let mut settings = Settings::default();

@@ -180,6 +180,12 @@ impl Acts<'_> {
             let found = (!found.is_empty()).then(|| self.what("copied", "after a lost answer", &found));
             self.note(found).await?;
         }
+        for source in &sources {
+            let newest = live.iter().find(|m| m.volume == source.volume);
+            if let Some((copy, why)) = newest.and_then(|m| Some((m, m.failed.as_ref()?))) {
+                self.failures.push(format!("{}, the newest copy of {}, failed: {why}", copy.id, copy.volume));
+            }
+        }
         let mut next: Option<Timestamp> = None;
         for group in groups(&sources) {
             let mut at = due(&group, &live, self.rule.every);
@@ -305,7 +311,14 @@ mod tests {
         Source::new(volume, instances)
     }
     fn copy(id: &str, volume: &str, taken: i64) -> Made {
-        Made { id: id.into(), volume: volume.into(), taken: at(taken), completed: true, description: String::new() }
+        Made {
+            id: id.into(),
+            volume: volume.into(),
+            taken: at(taken),
+            completed: true,
+            failed: None,
+            description: String::new(),
+        }
     }
     fn ledger(ids: &[&str]) -> Ledger {
         Ledger { made: ids.iter().map(|id| ((*id).to_owned(), "vol-1".to_owned())).collect(), ..Ledger::default() }

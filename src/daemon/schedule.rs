@@ -62,7 +62,7 @@ pub(super) async fn copies(hub: Arc<Hub>, stop: CancellationToken) {
             hub.trouble("copies", None);
         } else if !halted && (rules != known || due <= Timestamp::now()) {
             // A call under way is not cut off: what it made is to be on record.
-            let (next, failures) = match copy_round(&hub, &rules).await {
+            let (next, failures) = match copy_round(&hub, &rules, &stop).await {
                 Ok(round) => round,
                 Err(e) => (None, vec![e]),
             };
@@ -80,10 +80,14 @@ pub(super) async fn copies(hub: Arc<Hub>, stop: CancellationToken) {
 }
 
 /// When the next copy of any rule is due, and what could not be done.
-async fn copy_round(hub: &Hub, rules: &[EbsSnapshots]) -> Result<(Option<Timestamp>, Vec<String>), String> {
+async fn copy_round(
+    hub: &Hub,
+    rules: &[EbsSnapshots],
+    stop: &CancellationToken,
+) -> Result<(Option<Timestamp>, Vec<String>), String> {
     let core = hub.core().await.map_err(|e| e.to_string())?;
     let copier = Copier { store: hub.store.clone(), aws: core.aws.clone() };
-    let may_act = || Ok(hub.halted()?.is_none());
+    let may_act = || Ok(!stop.is_cancelled() && hub.halted()?.is_none());
     let (mut next, mut failures): (Option<Timestamp>, _) = (None, vec![]);
     for scope in &core.scopes {
         for rule in rules {

@@ -45,6 +45,8 @@ pub struct Made {
     pub taken: Timestamp,
     /// Whole, so that a volume can be made of it.
     pub completed: bool,
+    /// It never will be whole: why.
+    pub failed: Option<String>,
     pub description: String,
 }
 
@@ -78,6 +80,7 @@ pub async fn made(cx: &Cx, rule: &str) -> Result<Vec<Made>, Failure> {
             volume: s.volume_id?,
             taken: Timestamp::new(taken.secs(), i32::try_from(taken.subsec_nanos()).ok()?).ok()?,
             completed: s.state == Some(sdk::SnapshotState::Completed),
+            failed: (s.state == Some(sdk::SnapshotState::Error)).then(|| s.state_message.unwrap_or_default()),
             description: s.description.unwrap_or_default(),
         })
     };

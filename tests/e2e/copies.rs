@@ -172,3 +172,28 @@ async fn only_what_rollbackd_made_expires_and_nothing_while_halted() {
     until("it goes on", SOON, || async { !ids(&copies(&ec2, "tier=db").await).is_subset(&left) }).await;
     assert!(site.json(&["audit", "verify"]).await["broken"].is_null());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_volume_that_an_open_incident_concerns_stay() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let image = ec2.register_image().name("base").root_device_name("/dev/xvda").send().await.unwrap().image_id.unwrap();
+    let run = ec2.run_instances().image_id(image).min_count(1).max_count(1).send().await.unwrap();
+    let instance = run.instances()[0].instance_id().unwrap().to_owned();
+    let (hit, other) = (volume(&ec2, &[("tier", "db")]).await, volume(&ec2, &[("tier", "db")]).await);
+    ec2.attach_volume().device("/dev/sdf").instance_id(&instance).volume_id(&hit).send().await.unwrap();
+    configure(&site, OFTEN);
+    let daemon = site.daemon().await;
+    let agent = site.agent().await;
+    agent.detach_volume().volume_id(&hit).send().await.unwrap();
+    site.incident_in("awaiting-approval").await;
+    site.settle().await; // what was under way before has ended
+    let of = async |volume: &str| {
+        let all = copies(&ec2, "tier=db").await;
+        ids(&all.into_iter().filter(|s| s.volume_id() == Some(volume)).collect::<Vec<_>>())
+    };
+    let held = of(&hit).await;
+    let others = of(&other).await;
+    until("what is not concerned expires", SOON, || async { of(&other).await.is_disjoint(&others) }).await;
+    assert!(!held.is_empty() && held.is_subset(&of(&hit).await), "{}", daemon.output());
+}

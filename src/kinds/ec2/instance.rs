@@ -1443,7 +1443,9 @@ impl Kind for Instance {
         if let Some(original) = original {
             // With all tags taken by the spec there is no room to say it, and the image shows as another one.
             let tag = sdk::Tag::make(IMAGE_TAG, &original.0).map_err(unbuildable(action))?;
-            tags.tags.as_mut().filter(|t| t.len() < super::TAGS_MAX).map(|t| t.push(tag));
+            if let Some(tags) = tags.tags.as_mut().filter(|t| t.len() < super::TAGS_MAX) {
+                tags.push(tag);
+            }
         }
         let call = call.tag_specifications(tags).client_token(step.token());
         let made = call.send_with(&cx.ec2_once).await.map_err(failed(action)).map_err(profile_is_new);
