@@ -241,9 +241,6 @@ impl Acts<'_> {
     /// Deletes what has expired, one by one, its intent on the disk first.
     async fn expire(&mut self, sources: &[Source], live: &[Made]) -> Result<(), CaptureError> {
         let expired = self.ledger.expired(sources, live, self.rule.keep);
-        if expired.is_empty() {
-            return Ok(());
-        }
         let incidents = self.copier.store.incidents()?;
         let concerned = |volume: &str| {
             let mut ids: BTreeSet<&str> = live.iter().filter(|m| m.volume == volume).map(|m| m.id.as_str()).collect();
@@ -254,6 +251,9 @@ impl Acts<'_> {
         };
         let expired: Vec<&Made> = expired.iter().filter(|c| !concerned(&c.volume)).collect();
         let ids: Vec<String> = expired.iter().map(|c| c.id.clone()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
         let in_use = async { copies::in_use(&self.cx().await?, &ids).await };
         let in_use = match in_use.await {
             Ok(in_use) => in_use,

@@ -104,8 +104,8 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     Ok(())
 }
 
-/// Detection by the rules of the settings. rollbackd itself is never an agent: the roles that it assumes, and the very session
-/// that it runs in, not others of the same role, which an agent may have too.
+/// Detection by the rules of the settings. rollbackd itself is never an agent: the roles that it assumes, and the very
+/// session that it runs in, not others of the same role, which an agent may have too.
 async fn detection(hub: &Hub) -> Result<Detection, DaemonError> {
     let config = hub.config();
     let roles = [&config.aws.restore_role, &config.aws.copies_role];

@@ -1,9 +1,9 @@
 //! The least that rollbackd must be allowed, as IAM policies made from what the kinds say they call.
 //!
-//! Identities (design §9): the daemon's own only reads; the restore role is assumed for one restore; one for copies of data,
-//! where the settings ask for those. What they need is split by service, because IAM refuses a managed policy above 6,144 characters, and because whoever keeps rollbackd away
-//! from a service leaves out that service's policies. Partitions are left open, so that the same policies hold in all of
-//! them. `sts:GetCallerIdentity` needs no permission.
+//! Identities (design §9): the daemon's own only reads; the restore role is assumed for one restore; one more for copies of
+//! data, where the settings ask for those. What they need is split by service, because IAM refuses a managed policy above
+//! 6,144 characters, and because whoever keeps rollbackd away from a service leaves out that service's policies. Partitions
+//! are left open, so that the same policies hold in all of them. `sts:GetCallerIdentity` needs no permission.
 use super::{AnyKind, copies};
 use serde::Serialize;
 use serde_json::{Value, json};

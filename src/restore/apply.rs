@@ -1,7 +1,8 @@
 //! Runs a plan: steps as parallel as their dependencies allow, each journaled before and after.
 //!
-//! A step never fails another that does not need it, and a link does without what could not be made. A stop (signal, halt, expired credentials) lets running steps end
-//! and starts no more; `resume` goes on from the journal, looking first for what a lost answer may have made (H64).
+//! A step never fails another that does not need it, and a link does without what could not be made. A stop (signal, halt,
+//! expired credentials) lets running steps end and starts no more; `resume` goes on from the journal, looking first for
+//! what a lost answer may have made (H64).
 use super::{
     Progress, Receipt, Restore, RestoreState,
     journal::{Entry, Event, Illegal, StepState},

@@ -185,7 +185,7 @@ async fn copies_of_a_volume_that_an_open_incident_concerns_stay() {
     configure(&site, OFTEN);
     let daemon = site.daemon().await;
     let agent = site.agent().await;
-    agent.detach_volume().volume_id(&hit).send().await.unwrap();
+    agent.detach_volume().volume_id(&hit).instance_id(&instance).send().await.unwrap();
     site.incident_in("awaiting-approval").await;
     site.settle().await; // what was under way before has ended
     let of = async |volume: &str| {
