@@ -54,15 +54,17 @@ const COPIES_RETRY: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 /// Copies of data, each time one is due. Nothing is due while halted.
 pub(super) async fn copies(hub: Arc<Hub>, stop: CancellationToken) {
     let mut known: Vec<EbsSnapshots> = vec![];
-    let mut due = Timestamp::MIN;
+    let mut due = Timestamp::MAX;
     loop {
         let rules = hub.config().ebs_snapshots.clone();
-        let halted = !matches!(hub.halted(), Ok(None));
-        if rules.is_empty() {
+        if rules != known {
+            due = if rules.is_empty() { Timestamp::MAX } else { Timestamp::MIN };
+            known = rules;
             hub.trouble("copies", None);
-        } else if !halted && (rules != known || due <= Timestamp::now()) {
+        }
+        if due <= Timestamp::now() && matches!(hub.halted(), Ok(None)) {
             // A call under way is not cut off: what it made is to be on record.
-            let (next, failures) = match copy_round(&hub, &rules, &stop).await {
+            let (next, failures) = match copy_round(&hub, &known, &stop).await {
                 Ok(round) => round,
                 Err(e) => (None, vec![e]),
             };
@@ -70,7 +72,6 @@ pub(super) async fn copies(hub: Arc<Hub>, stop: CancellationToken) {
             due = next.filter(|_| failures.is_empty()).map_or(latest, |next| next.min(latest));
             hub.trouble("copies", (!failures.is_empty()).then(|| failures.join("; ")));
         }
-        known = rules;
         let wait = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
         tokio::select! {
             () = stop.cancelled() => return,
