@@ -93,7 +93,6 @@ pub enum Command {
     Kinds(kinds::Kinds),
     #[command(subcommand)]
     Config(config::Config),
-    #[command(subcommand)]
     IamPolicy(iam_policy::IamPolicy),
     #[command(subcommand)]
     Store(store::Store),
@@ -185,7 +184,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
         }
         Command::Kinds(args) => kinds::run(args, &format),
         Command::Config(what) => config::run(*what, global, &format),
-        Command::IamPolicy(what) => iam_policy::run(*what),
+        Command::IamPolicy(args) => args.run(),
         Command::Store(what) => store::run(what, global, &format),
     }
 }

@@ -11,8 +11,8 @@ mod values;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Fault};
-pub use sections::{Access, Aws, Capture, Control, Detect, Mode, Policy, Queue, Restore, Store, Trail};
-pub use values::{Globs, QueueUrl, RoleArn};
+pub use sections::{Access, Aws, Capture, Control, Detect, EbsSnapshots, Mode, Policy, Queue, Restore, Store, Trail};
+pub use values::{Globs, QueueUrl, RoleArn, TagText};
 
 use crate::{
     detect::actor::{BadRule, Rule, Rules, default_rules},
@@ -42,6 +42,7 @@ pub struct Config {
     pub store: Store,
     pub aws: Aws,
     pub capture: Capture,
+    pub ebs_snapshots: Vec<EbsSnapshots>,
     #[serde(rename = "queue")]
     pub queues: Vec<Queue>,
     pub trail: Trail,
@@ -62,6 +63,7 @@ impl Default for Config {
             store: Store::default(),
             aws: Aws::default(),
             capture: Capture::default(),
+            ebs_snapshots: vec![],
             queues: vec![],
             trail: Trail::default(),
             detect: Detect::default(),
@@ -111,7 +113,8 @@ impl Config {
 
     /// What each setting's own form cannot tell: the first thing that does not fit with the rest.
     fn contradiction(&self) -> Option<(Place, String)> {
-        if self.aws.external_id.is_some() && self.aws.restore_role.is_none() && self.aws.into_roles.is_empty() {
+        let any_role = self.aws.restore_role.is_some() || self.aws.copies_role.is_some();
+        if self.aws.external_id.is_some() && !any_role && self.aws.into_roles.is_empty() {
             let what =
                 "an external id is for assuming a role, and no `restore_role` nor `into_roles` is set".to_owned();
             return Some((Place::new("aws", None, "external_id"), what));
@@ -126,6 +129,12 @@ impl Config {
             if self.queues.iter().take(i).any(|q| q.url == queue.url) {
                 let what = format!("`{}` is there twice", queue.url);
                 return Some((Place::new("queue", Some(i), "url"), what));
+            }
+        }
+        for (i, rule) in self.ebs_snapshots.iter().enumerate() {
+            if self.ebs_snapshots.iter().take(i).any(|r| r.tag == rule.tag) {
+                let what = format!("`{}` is there twice; copies are told apart by it", rule.tag);
+                return Some((Place::new("ebs_snapshots", Some(i), "tag"), what));
             }
         }
         if let Err(bad) = Rules::new(&self.agents, &[]) {

@@ -1,6 +1,6 @@
 //! The sections of the file, one type each, with their defaults. What a setting means is said once more, for people, in
 //! `config/rollbackd.toml`; a test keeps the two equal.
-use super::values::{self, Globs, QueueUrl, RoleArn, above_zero, between, unset, zero_or_more};
+use super::values::{self, Globs, QueueUrl, RoleArn, TagText, above_zero, between, unset, zero_or_more};
 use crate::model::{AccountId, Region, Scope, limits};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Aws {
     /// Assumed for one restore and left again. `None`: the credentials of the daemon do it.
     #[serde(with = "unset")]
     pub restore_role: Option<RoleArn>,
+    /// Assumed for one round of copies and left again. `None`: the credentials of the daemon make them.
+    #[serde(with = "unset")]
+    pub copies_role: Option<RoleArn>,
     #[serde(with = "unset")]
     pub external_id: Option<String>,
     /// Of other accounts, one each, to build there what `--into-account` names.
@@ -56,6 +59,19 @@ impl Default for Capture {
             parallel: 8,
         }
     }
+}
+
+/// `[[ebs_snapshots]]`: snapshots of tagged volumes on a schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EbsSnapshots {
+    /// Unique: copies are told apart by it.
+    pub tag: TagText,
+    #[serde(with = "above_zero")]
+    pub every: SignedDuration,
+    /// Whole copies of each volume; older ones that rollbackd made are deleted.
+    #[serde(deserialize_with = "between::<_, 1, 1000>")]
+    pub keep: usize,
 }
 
 /// `[[queue]]`: an SQS queue that EventBridge fills.

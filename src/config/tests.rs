@@ -55,6 +55,7 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
     let full = with_examples(DOCUMENTED);
     let config = parse(&full).unwrap();
     assert!(!config.queues.is_empty() && !config.policies.is_empty() && config.agents.len() == 3);
+    assert!(!config.ebs_snapshots.is_empty());
     assert_eq!(keys_of(&full), keys_of(&config.show()));
 }
 
@@ -133,7 +134,7 @@ fn an_unknown_key_points_at_itself_and_names_the_nearest() {
     );
     let far = refused("frobnicate = 1");
     assert!(far.starts_with("r.toml:1:1: `frobnicate`: unknown key\n"), "{far}");
-    assert!(far.contains("`state_directory`, `store`, `aws`, `capture`, `queue`"), "{far}");
+    assert!(far.contains("`state_directory`, `store`, `aws`, `capture`, `ebs_snapshots`, `queue`"), "{far}");
     let nested = refused("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"b\"\nresource_max = 3");
     assert!(
         nested.starts_with("r.toml:5:1: `policy[1].resource_max`: unknown key; did you mean `resources_max`?"),
@@ -177,6 +178,18 @@ fn a_wrong_value_points_at_itself_and_says_what_is_allowed() {
         ),
         ("[[queue]]\nregion = \"eu-west-1\"", "r.toml:1:1: `queue[0]`: missing field `url`"),
         ("[[queue]]\nurl = \"rollbackd\"", "r.toml:2:7: `queue[0].url`: `rollbackd` is not the URL of a queue; write"),
+        (
+            "[[ebs_snapshots]]\ntag = \"backup\"\nevery = \"24h\"\nkeep = 7",
+            "r.toml:2:7: `ebs_snapshots[0].tag`: `backup` is not a tag; write `key=value`",
+        ),
+        (
+            "[[ebs_snapshots]]\ntag = \"backup=daily\"\nevery = \"24h\"\nkeep = 0",
+            "r.toml:4:8: `ebs_snapshots[0].keep`: 0 is not a whole number from 1 to 1000",
+        ),
+        (
+            "[[ebs_snapshots]]\ntag = \"a=b\"\nevery = \"1d\"\nkeep = 1\n[[ebs_snapshots]]\ntag = \"a=b\"\nevery = \"2d\"\nkeep = 2",
+            "r.toml:6:7: `ebs_snapshots[1].tag`: `a=b` is there twice; copies are told apart by it",
+        ),
         ("[[policy]]\nmode = \"auto\"", "r.toml:1:1: `policy[0].name`: a policy needs a name"),
         (
             "[[policy]]\nname = \"default\"",

@@ -151,8 +151,21 @@ pub struct Status {
     /// Incidents that wait for somebody or something.
     pub incidents: Vec<IncidentLine>,
     pub restores: Vec<RestoreLine>,
+    /// Copies of data on a schedule, a line for each rule and scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopiesLine>,
     /// What is wrong, each with what to do.
     pub troubles: Vec<String>,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CopiesLine {
+    /// The rule's tag, `key=value`.
+    pub rule: String,
+    pub scope: Scope,
+    /// How many volumes had the tag at the last look.
+    pub volumes: usize,
+    /// When the newest copy of any of them was taken.
+    pub newest: Option<Timestamp>,
 }
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {

@@ -1,10 +1,11 @@
 //! What the commands do, in the daemon or without one.
 use super::api::{
-    Answer, AuditVerified, Difference, DifferenceKind, Fault, History, HistoryLine, IncidentLine, Request, RestoreLine,
-    Selector, Side, Snapshots, Source, Status, StoreStatus,
+    Answer, AuditVerified, CopiesLine, Difference, DifferenceKind, Fault, History, HistoryLine, IncidentLine, Request,
+    RestoreLine, Selector, Side, Snapshots, Source, Status, StoreStatus,
 };
 use crate::{
     audit,
+    capture::copies::Ledger,
     kinds::registry,
     model::{By, Incident, IncidentState, ResourceKey, Timestamp, Version, audit::What, sweep::SweepCause},
     plan::{
@@ -622,6 +623,13 @@ impl Service {
             .filter(|i| !matches!(i.state, IncidentState::Restored | IncidentState::Rejected))
             .map(|i| self.line(i))
             .collect::<Result<_, _>>()?;
+        let mut copies = vec![];
+        for rule in &self.hub.config().ebs_snapshots {
+            for scope in &scopes {
+                let Ledger { volumes, newest, .. } = Ledger::load(store, scope, rule)?;
+                copies.push(CopiesLine { rule: rule.tag.to_string(), scope: scope.clone(), volumes, newest });
+            }
+        }
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: self.sources.is_some() && last_sweep.is_some() && store.failure().is_none(),
@@ -638,6 +646,7 @@ impl Service {
             },
             incidents,
             restores,
+            copies,
             troubles,
         })
     }

@@ -67,6 +67,7 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     reconciler.take_up_interrupted().await?;
     tasks.spawn(reconcile(hub.clone(), reconciler, reloaded.clone(), stop.clone()));
     tasks.spawn(schedule::sweeps(hub.clone(), stop.clone()));
+    tasks.spawn(schedule::copies(hub.clone(), stop.clone()));
     tasks.spawn(queues(hub.clone(), sources, stop.clone()));
     tasks.spawn(expire(hub.clone(), stop.clone()));
     tasks.spawn(systemd::watchdog(hub.clone(), stop.clone()));
@@ -103,11 +104,12 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     Ok(())
 }
 
-/// Detection by the rules of the settings. rollbackd itself is never an agent: its restore role, and the very session
-/// that it runs in, not others of the same role, which an agent may have too.
+/// Detection by the rules of the settings. rollbackd itself is never an agent: the roles that it assumes, and the very
+/// session that it runs in, not others of the same role, which an agent may have too.
 async fn detection(hub: &Hub) -> Result<Detection, DaemonError> {
     let config = hub.config();
-    let mut own: Vec<String> = config.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
+    let roles = [&config.aws.restore_role, &config.aws.copies_role];
+    let mut own: Vec<String> = roles.into_iter().flatten().map(|r| r.as_str().to_owned()).collect();
     own.extend(hub.connected().await.map(|core| core.aws.caller().arn.clone()));
     Ok(Detection::new(Rules::new(&config.agents, &own)?, config.detect.quiet))
 }

@@ -120,6 +120,9 @@ fn members_that_facts_name_exist() {
         for member in facts.immutable.iter().chain(facts.given).chain(facts.reported.iter().map(|(m, _)| m)) {
             assert!(sample.get(*member).is_some(), "{}: no member {member}", k.name());
         }
+        for member in facts.harmless {
+            assert!(facts.reported.iter().any(|(m, _)| m == member), "{}: {member} is to be explained", k.name());
+        }
         for other in facts.after {
             assert!(other.parse::<KindName>().is_ok(), "{}: {other} is no kind", k.name());
         }

@@ -93,6 +93,9 @@ pub trait Kind: Sized + Send + Sync + 'static {
     const GIVEN: &'static [&'static str] = &[];
     /// Members in the spec that no call can give back, with why: shown, never planned.
     const REPORTED: &'static [(&'static str, &'static str)] = &[];
+    /// Those of `REPORTED` that tell how it was put back and nothing of what it is: a difference there is shown, and it counts
+    /// as restored all the same.
+    const HARMLESS: &'static [&'static str] = &[];
     /// Kinds that must be fully linked before this one is created, when both belong to the same owner: a NAT gateway
     /// needs its VPC's internet gateway attached.
     const AFTER: &'static [&'static str] = &[];
@@ -264,6 +267,7 @@ impl<K: Kind> AnyKind for Erased<K> {
             immutable: K::IMMUTABLE,
             given: K::GIVEN,
             reported: K::REPORTED,
+            harmless: K::HARMLESS,
             after: K::AFTER,
             link_after: K::LINK_AFTER,
             never_back: K::NEVER_BACK,

@@ -29,6 +29,8 @@ pub struct Facts {
     /// What create gives beside the immutable members and the tags.
     pub given: &'static [&'static str],
     pub reported: &'static [(&'static str, &'static str)],
+    /// Those of `reported` in which a restored one may differ.
+    pub harmless: &'static [&'static str],
     pub after: &'static [&'static str],
     pub link_after: &'static [&'static str],
     pub never_back: &'static [&'static str],

@@ -27,6 +27,7 @@ fn facts(kind: &KindName) -> Option<Facts> {
         immutable: &["cidr"],
         given: &[],
         reported: &[],
+        harmless: &[],
         after: &[],
         link_after: &[],
         never_back: &[],

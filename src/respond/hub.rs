@@ -87,9 +87,12 @@ impl Hub {
             settings.restore.insert(arn.account().clone(), role(arn));
         }
         if let Some(arn) = &config.aws.restore_role {
-            settings.restore.insert(own, role(arn));
+            settings.restore.insert(own.clone(), role(arn));
         }
-        if !settings.restore.is_empty() {
+        if let Some(arn) = &config.aws.copies_role {
+            settings.copy.insert(own, role(arn));
+        }
+        if !settings.restore.is_empty() || !settings.copy.is_empty() {
             aws = Aws::connect(settings).await?;
         }
         let aws = Arc::new(aws);

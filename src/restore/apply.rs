@@ -1,7 +1,8 @@
 //! Runs a plan: steps as parallel as their dependencies allow, each journaled before and after.
 //!
-//! A step never fails another that does not need it. A stop (signal, halt, expired credentials) lets running steps end
-//! and starts no more; `resume` goes on from the journal, looking first for what a lost answer may have made (H64).
+//! A step never fails another that does not need it, and a link does without what could not be made. A stop (signal, halt,
+//! expired credentials) lets running steps end and starts no more; `resume` goes on from the journal, looking first for
+//! what a lost answer may have made (H64).
 use super::{
     Progress, Receipt, Restore, RestoreState,
     journal::{Entry, Event, Illegal, StepState},
@@ -11,7 +12,11 @@ use crate::{
     aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
-    model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
+    model::{
+        By, Hash, IncidentId, ResourceKey, Scope, Timestamp,
+        audit::What,
+        reference::{Reference, Remap, Strength, references, without},
+    },
     plan::{Blocker, Plan, Step, Verb},
     store::{Batch, Store, StoreError},
 };
@@ -138,9 +143,18 @@ impl Engine {
             &by.to_string(),
             What::new("restore-resumed", &restore.id).with(serde_json::json!({ "plan": plan.digest })),
         );
-        for (step, entry) in self.store.journal::<Entry>(&restore.id)? {
-            if matches!(entry.state, StepState::Failed | StepState::Blocked) {
-                batch.journal(&restore.id, step, &entry.after(Event::Retry, now)?);
+        let entries: BTreeMap<u32, Entry> = self.store.journal::<Entry>(&restore.id)?.into_iter().collect();
+        let tried_again =
+            |n: &u32| entries.get(n).is_some_and(|e| matches!(e.state, StepState::Failed | StepState::Blocked));
+        for (number, entry) in &entries {
+            // What was linked without something that is tried again is linked again, with it.
+            let was_linked_without = entry.state == StepState::Done
+                && plan
+                    .steps
+                    .iter()
+                    .any(|s| s.number == *number && s.verb == Verb::Link && s.after.iter().any(tried_again));
+            if tried_again(number) || was_linked_without {
+                batch.journal(&restore.id, *number, &entry.after(Event::Retry, now)?);
             }
         }
         self.store.commit(batch).await?;
@@ -258,10 +272,11 @@ impl Run<'_> {
                 }
                 let states: Vec<(u32, StepState)> =
                     step.after.iter().filter_map(|n| Some((*n, entries.get(n)?.state))).collect();
-                if let Some((needed, state)) = states
-                    .iter()
-                    .find(|(_, s)| matches!(s, StepState::Failed | StepState::Blocked | StepState::Skipped))
-                {
+                // A link does without what could not be made: the rest of it is as it was.
+                let missing = self.missing(step, &entries);
+                let is_missing =
+                    |n: &u32| self.plan.steps.iter().any(|s| s.number == *n && missing.contains(&s.resource));
+                if let Some((needed, state)) = states.iter().find(|(n, s)| s.is_undone() && !is_missing(n)) {
                     // Only what was never started can be blocked; a step from an earlier run goes on.
                     if entry.state == StepState::Pending {
                         let blocked = self
@@ -278,10 +293,10 @@ impl Run<'_> {
                         continue;
                     }
                 }
-                let ready = states.iter().all(|(_, s)| *s == StepState::Done);
+                let ready = states.iter().all(|(n, s)| *s == StepState::Done || (s.is_undone() && is_missing(n)));
                 if ready && why_stopped.is_none() && running.len() < self.engine.parallel {
                     started.insert(step.number);
-                    running.push(self.step(step, entry.clone()));
+                    running.push(self.step(step, entry.clone(), missing));
                 }
             }
             let Some(ended) = running.next().await else { break };
@@ -308,8 +323,31 @@ impl Run<'_> {
         Ok(entries)
     }
 
-    /// One step to its end. The second value says why the whole restore must stop.
-    async fn step(&self, step: &Step, entry: Entry) -> Result<(Entry, Option<String>), ApplyError> {
+    /// What a link refers to that could not be made, where the link can do without.
+    fn missing(&self, step: &Step, entries: &BTreeMap<u32, Entry>) -> BTreeSet<ResourceKey> {
+        if step.verb != Verb::Link {
+            return BTreeSet::new();
+        }
+        let refs = references(&step.resource.scope, &step.want);
+        let undone = |s: &&Step| {
+            let late = Reference { strength: Strength::Late, target: s.resource.clone() };
+            let hard = Reference { strength: Strength::Hard, target: s.resource.clone() };
+            s.verb.makes()
+                && s.resource != step.resource
+                && entries.get(&s.number).is_some_and(|e| e.state.is_undone())
+                && refs.contains(&late)
+                && !refs.contains(&hard)
+        };
+        self.plan.steps.iter().filter(undone).map(|s| s.resource.clone()).collect()
+    }
+
+    /// One step to its end, without what is missing. The second value says why the whole restore must stop.
+    async fn step(
+        &self,
+        step: &Step,
+        entry: Entry,
+        missing: BTreeSet<ResourceKey>,
+    ) -> Result<(Entry, Option<String>), ApplyError> {
         let Some(kind) = registry::kind(&step.resource.kind) else {
             let entry =
                 self.note(step, &entry, Event::Block(format!("this version knows no {}", step.resource.kind))).await?;
@@ -324,7 +362,7 @@ impl Run<'_> {
         let result = if step.verb.makes() {
             self.make(step, kind, &mut entry, looked_before, deadline).await
         } else {
-            self.bring(step, kind, deadline).await
+            self.bring(step, kind, &missing, deadline).await
         };
         match result {
             Ok(()) => Ok((self.note(step, &entry, Event::Finish).await?, None)),
@@ -377,9 +415,9 @@ impl Run<'_> {
     fn place<'s>(&'s self, step: &'s Step) -> &'s Scope {
         self.plan.place(&step.resource)
     }
-    fn mapped(&self, step: &Step) -> Value {
+    fn mapped(&self, scope: &Scope, want: &Value) -> Value {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        remap.get(self.place(step)).map_or_else(|| step.want.clone(), |m| m.apply(&step.want))
+        remap.get(scope).map_or_else(|| want.clone(), |m| m.apply(want))
     }
     fn latest_id(&self, step: &Step) -> String {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
@@ -443,7 +481,7 @@ impl Run<'_> {
         mut look_first: bool,
         deadline: Instant,
     ) -> Result<String, Trouble> {
-        let want = self.mapped(step);
+        let want = self.mapped(self.place(step), &step.want);
         let by = KindStep { restore: self.restore.id.clone(), number: step.number };
         let mut pace = Pace::new(deadline);
         loop {
@@ -472,7 +510,7 @@ impl Run<'_> {
         cx: &Cx,
         deadline: Instant,
     ) -> Result<String, Trouble> {
-        let want = self.mapped(step);
+        let want = self.mapped(self.place(step), &step.want);
         let mut pace = Pace::new(deadline);
         loop {
             let why = match kind.implicit(cx, &want).await {
@@ -487,14 +525,21 @@ impl Run<'_> {
         }
     }
 
-    /// Brings what exists to its spec.
-    async fn bring(&self, step: &Step, kind: &'static dyn AnyKind, deadline: Instant) -> Result<(), Trouble> {
+    /// Brings what exists to its spec, but for the rows that point at what is missing.
+    async fn bring(
+        &self,
+        step: &Step,
+        kind: &'static dyn AnyKind,
+        missing: &BTreeSet<ResourceKey>,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
         let cx = &self.cx[self.place(step)];
         let id = match &step.live_id {
             Some(id) => id.clone(),
             None => self.latest_id(step),
         };
-        let want = self.mapped(step);
+        let is_missing = |kind: &str, id: &str| missing.iter().any(|k| k.kind.as_str() == kind && k.id == id);
+        let want = self.mapped(self.place(step), &without(&step.want, &is_missing));
         let mut pace = Pace::new(deadline);
         loop {
             let why = match kind.read(cx, &id).await {

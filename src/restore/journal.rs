@@ -68,6 +68,12 @@ pub enum StepState {
     /// The plan said that it cannot be done.
     Skipped,
 }
+impl StepState {
+    /// It ended, and what it was for is not there.
+    pub fn is_undone(self) -> bool {
+        matches!(self, Self::Failed | Self::Blocked | Self::Skipped)
+    }
+}
 impl fmt::Display for StepState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -93,7 +99,7 @@ pub enum Event {
     Fail(String),
     Block(String),
     Skip(String),
-    /// `resume` tries what failed or was blocked once more.
+    /// `resume` tries what failed or was blocked once more, and what was linked without it.
     Retry,
 }
 
@@ -133,7 +139,7 @@ pub fn next(step: u32, from: StepState, event: &Event) -> Result<StepState, Ille
         (S::Intent | S::Made, Event::Fail(_)) => S::Failed,
         (S::Pending, Event::Block(_)) => S::Blocked,
         (S::Pending, Event::Skip(_)) => S::Skipped,
-        (S::Failed | S::Blocked, Event::Retry) => S::Pending,
+        (S::Failed | S::Blocked | S::Done, Event::Retry) => S::Pending,
         _ => return Err(Illegal { step, from, event: event.clone() }),
     })
 }
@@ -193,6 +199,7 @@ mod tests {
             (Made, 3, Failed),
             (Failed, 6, Pending),
             (Blocked, 6, Pending),
+            (Done, 6, Pending),
         ];
         for from in states {
             for (i, event) in events.iter().enumerate() {

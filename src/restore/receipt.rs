@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Read back equal.
+    /// Read back equal, but for what only tells how it was put back.
     Restored,
     /// There, with differences.
     Differs,

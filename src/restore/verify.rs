@@ -7,10 +7,13 @@ use crate::{
     aws::Cx,
     capture,
     kinds::{Captured, registry},
-    model::{ResourceKey, Scope, reference::Remap},
-    plan::{Plan, Step, Verb, diff},
+    model::{
+        ResourceKey, Scope,
+        reference::{Remap, references},
+    },
+    plan::{Plan, Step, Verb, diff, facts::Facts},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One item per resource of the plan, and what was read of each.
 pub(super) async fn items(
@@ -30,6 +33,13 @@ pub(super) async fn items(
             remap.get(plan.place(key)).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned()
         })
     };
+    // Made by no step, though one was to.
+    let lost: BTreeSet<&ResourceKey> = plan
+        .steps
+        .iter()
+        .filter(|s| s.verb.makes() && entries.get(&s.number).is_some_and(|e| e.state.is_undone()))
+        .map(|s| &s.resource)
+        .collect();
     let mut asked: BTreeMap<(&Scope, &'static str), Vec<String>> = BTreeMap::new();
     for (key, steps) in &by_resource {
         if let Some(kind) = registry::kind(&key.kind) {
@@ -86,7 +96,7 @@ pub(super) async fn items(
                             .into_iter()
                             .filter(|change| !(survived && reported(change)))
                             .filter(|change| !open.iter().any(|m| within(&change.path, m)))
-                            .map(|change| explained(&facts, change))
+                            .map(|change| explained(&facts, &key.scope, &lost, change))
                             .collect();
                         found.push((key.scope.key(key.kind.clone(), &id), c.clone()));
                     }
@@ -95,7 +105,8 @@ pub(super) async fn items(
                 Some(Err(why)) => fail(&mut item, format!("could not be read back: {why}")),
                 None => {}
             }
-            if item.outcome == Outcome::Restored && !item.differences.is_empty() {
+            let harmless = |d: &Difference| facts.harmless.iter().any(|m| within(&d.change.path, m));
+            if item.outcome == Outcome::Restored && !item.differences.iter().all(harmless) {
                 item.outcome = Outcome::Differs;
             }
         }
@@ -116,7 +127,8 @@ fn within(path: &str, member: &str) -> bool {
     path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Difference {
+fn explained(facts: &Facts, scope: &Scope, lost: &BTreeSet<&ResourceKey>, change: diff::Change) -> Difference {
+    let points_at = || references(scope, &change.to).into_iter().find(|r| lost.contains(&r.target));
     let why = facts
         .reported
         .iter()
@@ -129,6 +141,7 @@ fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Differe
                 .any(|m| within(&change.path, m))
                 .then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned())
         })
+        .or_else(|| points_at().map(|r| format!("{} did not come back: see there", r.target.id)))
         .unwrap_or_else(|| "not explained: look at the step's error above, or report a defect".to_owned());
     Difference { change, why }
 }

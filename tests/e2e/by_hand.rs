@@ -109,3 +109,39 @@ async fn readiness_says_what_a_deletion_would_cost_today() {
     let page = site.run(&["readiness", &bare]).await.ok().stdout;
     assert!(page.contains("Data would be lost") && page.contains(&bare) && !page.contains(&copied), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_linked_without_something_that_failed_is_linked_again_with_it_by_resume() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+    site.run(&["snapshot", "--label", "golden"]).await.ok();
+    before.env.teardown(&ec2).await;
+    // Both NAT gateways are refused for good: the private route tables can have all but their default route.
+    site.aws.fail("CreateNatGateway", 2, "InvalidParameterValue", 400);
+    let restored =
+        site.run(&["restore", "--vpc", &before.env.vpc, "--at", "golden", "--yes", "--output", "json"]).await;
+    assert_eq!(restored.code, 3, "{}\n{}", restored.stdout, restored.stderr);
+    let receipt = restored.json();
+    let items = receipt["items"].as_array().unwrap();
+    let of = |kind: &str, outcome: &str| {
+        let rows = items.iter().filter(|i| i["resource"].as_str().unwrap().contains(&format!("/ec2:{kind}/")));
+        rows.filter(|i| i["outcome"] == outcome).collect::<Vec<_>>()
+    };
+    let (failed, tables) = (of("nat-gateway", "failed"), of("route-table", "differs"));
+    assert_eq!((failed.len(), tables.len(), of("route-table", "blocked").len()), (2, 2, 0), "{receipt:#}");
+    for table in tables {
+        let differences = table["differences"].as_array().unwrap();
+        assert_eq!(differences.len(), 1, "{table:#}");
+        let why = differences[0]["why"].as_str().unwrap();
+        assert!(why.starts_with("nat-") && why.ends_with(" did not come back: see there"), "{table:#}");
+        // Its subnets are associated already.
+        let id = table["new_id"].as_str().unwrap();
+        let found = ec2.describe_route_tables().route_table_ids(id).send().await.unwrap();
+        assert!(!found.route_tables()[0].associations().is_empty(), "{table:#}");
+    }
+    let resumed = site.run(&["resume", receipt["restore"].as_str().unwrap()]).await;
+    assert_eq!(resumed.code, 0, "{}\n{}", resumed.stdout, resumed.stderr);
+    before.assert_back(&ec2).await;
+    assert!(site.json(&["audit", "verify"]).await["broken"].is_null());
+}

@@ -2,6 +2,7 @@
 //! queue, a real store, a real socket. Each test has an AWS account of its own on the shared emulator.
 mod by_hand;
 mod compute;
+mod copies;
 mod crash;
 mod elsewhere;
 mod errors;

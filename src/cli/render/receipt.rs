@@ -30,8 +30,10 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
         (Outcome::Blocked, "Not tried, because what they need failed"),
         (Outcome::Skipped, "Not restored, as the plan said"),
         (Outcome::Differs, "There, but not as they were"),
+        (Outcome::Restored, "Restored another way"),
     ] {
-        let items: Vec<&Item> = r.items.iter().filter(|i| i.outcome == outcome).collect();
+        let said = |i: &&Item| i.outcome == outcome && (outcome != Outcome::Restored || !i.differences.is_empty());
+        let items: Vec<&Item> = r.items.iter().filter(said).collect();
         if items.is_empty() {
             continue;
         }
@@ -61,7 +63,8 @@ fn item(page: &mut Page<'_>, i: &Item, things: &Things) {
         _ => String::new(),
     };
     let why = i.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
-    page.mark(2, Mark::Trouble, format_args!("{thing}{now}{why}"));
+    let mark = if i.outcome == Outcome::Restored { Mark::Good } else { Mark::Trouble };
+    page.mark(2, mark, format_args!("{thing}{now}{why}"));
     for d in &i.differences {
         let c = &d.change;
         page.line(6, format_args!("{}: {} → {} ({})", c.path, value(&c.from), value(&c.to), d.why));

@@ -3,7 +3,8 @@
 //! A launch makes the primary interface with the addresses that it had (H15), the root volume, and the volumes that go with
 //! the instance, each from the newest copy of what it held. Everything else that was attached has a kind of its own that attaches
 //! it. AWS lets no launch choose the snapshot of the root, so a root whose newest copy is to come back is registered as an image
-//! first. Members of an Auto Scaling group are the group's business (H22).
+//! first. The instance then has that image's id for good; a tag of ours says which image it stands for, and that is what its
+//! spec holds. Members of an Auto Scaling group are the group's business (H22).
 use super::{
     FILTER_VALUES_MAX, all, converge_tags, failed, filter, found, held, is_group_member, is_managed, key_pair, only,
     snapshot, tag_calls, tags_on_create, unbuildable, volume,
@@ -13,7 +14,7 @@ use crate::{
     input,
     kinds::{
         Kind, Seen, Settled, Step, Which,
-        mirror::{Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tags, merged},
+        mirror::{Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tag as _, Tags, merged},
         names::{ec2, iam, kms, license_manager, resource_groups},
     },
     mirror,
@@ -111,6 +112,7 @@ mirror! {
     }
     also {
         stopped: Option<bool>, // only true is written
+        root_image: Option<String>, // the image that stands for image_id, where the root was registered from its snapshot
         detailed_monitoring: Option<bool>,
         user_data: Option<String>, // DescribeInstanceAttribute
         disable_api_termination: Option<bool>, // DescribeInstanceAttribute
@@ -752,6 +754,10 @@ input! {
 
 pub struct Instance;
 
+/// The tag of an instance that was launched from an image of its root's copy: the image that it had before. It stays for as
+/// long as the instance does, also where the image itself is deregistered.
+const IMAGE_TAG: &str = "rollbackd:image";
+
 // ---- reading ------------------------------------------------------------------------------------------------------
 
 fn is_ours(i: &sdk::Instance) -> bool {
@@ -872,6 +878,10 @@ fn spec(id: &str, i: &sdk::Instance, attributes: Attribute, beside: &Beside) -> 
     let monitoring = i.monitoring.as_ref().and_then(|m| m.state.as_ref());
     spec.detailed_monitoring =
         matches!(monitoring, Some(MonitoringState::Enabled | MonitoringState::Pending)).then_some(true);
+    let stands_for = i.tags().iter().find(|t| t.key() == Some(IMAGE_TAG)).and_then(|t| t.value());
+    if let Some(original) = stands_for.filter(|v| v.starts_with("ami-")) {
+        spec.root_image = spec.image_id.replace(Ref::new(original)).map(|image| image.0);
+    }
     let text = |v: Option<AttributeValue>| v.and_then(|v| v.value).filter(|v| !v.is_empty());
     spec.user_data = text(attributes.user_data);
     // What is not protected is what everything starts as.
@@ -928,8 +938,8 @@ impl BlockDevice {
     }
 }
 
-async fn image(cx: &Cx, filters: [sdk::Filter; 1]) -> Result<Option<sdk::Image>, Failure> {
-    let call = cx.ec2.describe_images().set_filters(Some(filters.into())).include_deprecated(true);
+async fn image(cx: &Cx, filters: Vec<sdk::Filter>) -> Result<Option<sdk::Image>, Failure> {
+    let call = cx.ec2.describe_images().set_filters(Some(filters)).include_deprecated(true);
     Ok(call.send().await.map_err(failed("ec2:DescribeImages"))?.images.unwrap_or_default().pop())
 }
 
@@ -993,7 +1003,10 @@ fn disks(
 async fn root_image(cx: &Cx, spec: &Spec, source: Option<&sdk::Image>, copy: &str) -> Result<String, Failure> {
     let action = "ec2:RegisterImage";
     let name = format!("rollbackd root {copy}");
-    if let Some(made) = image(cx, [filter("name", [&name])]).await? {
+    // Of the account's own: anybody may give a public image any name.
+    if let Some(made) =
+        image(cx, vec![filter("name", [&name]), filter("owner-id", [cx.scope.account.as_str()])]).await?
+    {
         return held("ec2:DescribeImages", "imageId", made.image_id);
     }
     let root = spec.root_device_name.clone();
@@ -1069,7 +1082,7 @@ async fn cpu_options(cx: &Cx, spec: &Spec) -> Result<Option<sdk::CpuOptionsReque
 async fn launched(cx: &Cx, spec: &Spec) -> Result<RunInstancesInputBuilder, Failure> {
     let action = "ec2:RunInstances";
     let source = match &spec.image_id {
-        Some(id) => image(cx, [filter("image-id", [&id.0])]).await?,
+        Some(id) => image(cx, vec![filter("image-id", [&id.0])]).await?,
         None => None,
     };
     let ids: Vec<String> = spec.block_device_mappings.iter().filter_map(|d| d.volume().map(str::to_owned)).collect();
@@ -1419,7 +1432,13 @@ impl Kind for Instance {
         "cpu_credits",
         "key_pair",
     ];
+    const HARMLESS: &'static [&'static str] = &["root_image"];
     const REPORTED: &'static [(&'static str, &'static str)] = &[
+        (
+            "root_image",
+            "the root comes from its newest snapshot through this image, which rollbackd registered for that and left; \
+             `aws ec2 deregister-image --image-id` with its id removes it, and the instance stays",
+        ),
         ("architecture", "it follows from the image"),
         ("virtualization_type", "it follows from the image"),
         ("boot_mode", "it follows from the image"),
@@ -1440,8 +1459,17 @@ impl Kind for Instance {
     }
     async fn create(cx: &Cx, spec: &Spec, step: &Step) -> Result<String, Failure> {
         let action = "ec2:RunInstances";
-        let tags = tags_on_create(sdk::ResourceType::Instance, &spec.tags, step)?;
-        let call = launched(cx, spec).await?.tag_specifications(tags).client_token(step.token());
+        let mut tags = tags_on_create(sdk::ResourceType::Instance, &spec.tags, step)?;
+        let call = launched(cx, spec).await?;
+        let original = spec.image_id.as_ref().filter(|image| call.get_image_id().as_ref() != Some(&image.0));
+        if let Some(original) = original {
+            // With all tags taken by the spec there is no room to say it, and the image shows as another one.
+            let tag = sdk::Tag::make(IMAGE_TAG, &original.0).map_err(unbuildable(action))?;
+            if let Some(tags) = tags.tags.as_mut().filter(|t| t.len() < super::TAGS_MAX) {
+                tags.push(tag);
+            }
+        }
+        let call = call.tag_specifications(tags).client_token(step.token());
         let made = call.send_with(&cx.ec2_once).await.map_err(failed(action)).map_err(profile_is_new);
         let made = made.map_err(|mut f| {
             // An image that was registered a moment ago.
@@ -1588,12 +1616,53 @@ mod tests {
             (register.get("Name"), register.get("BlockDeviceMapping.1.Ebs.SnapshotId"), register.get("Architecture")),
             ("rollbackd root snap-r", "snap-r", "x86_64")
         );
+        let run = calls.iter().find(|c| c.action == "RunInstances").unwrap().text();
+        assert!(run.contains("Key=rollbackd:image") && run.contains("Value=ami-1"), "{run}");
         assert!(launch(calls).contains(&"ImageId=ami-root".to_owned()));
         // A licence cannot be registered: such a root begins as its image.
         let mut windows = want();
         windows["platform_details"] = "Windows".into();
         Instance::create(&canned.cx(), &typed::<Instance>(&windows), &step()).await.unwrap();
         assert!(launch(canned.asked()).contains(&"ImageId=ami-1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn h21_an_image_of_the_same_copy_is_used_again_and_none_of_somebody_else() {
+        let snapshots: &'static str = snapshot_of("vol-root", "snap-r").leak();
+        let canned = Canned::new(move |call| match call.action.as_str() {
+            // Images of a name, where the owner is not said, are anybody's public ones too.
+            "DescribeImages" if call.get("Filter.1.Name") == "name" => {
+                let ours = call.get("Filter.2.Name") == "owner-id" && call.get("Filter.2.Value.1") == "111122223333";
+                let image = if ours { "ami-earlier" } else { "ami-foreign" };
+                Answer::Ok(format!("<imagesSet><item><imageId>{image}</imageId></item></imagesSet>"))
+            }
+            "DescribeImages" => IMAGE.into(),
+            "DescribeSnapshots" => Answer::Ok(format!("<snapshotSet>{snapshots}</snapshotSet>")),
+            "RunInstances" => "<instancesSet><item><instanceId>i-9</instanceId></item></instancesSet>".into(),
+            _ => "".into(),
+        });
+        Instance::create(&canned.cx(), &typed::<Instance>(&want()), &step()).await.unwrap();
+        let calls = canned.asked();
+        assert!(calls.iter().all(|c| c.action != "RegisterImage"));
+        assert!(launch(calls).contains(&"ImageId=ami-earlier".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn h21_an_image_that_stands_for_another_is_read_as_that_one() {
+        let row = |tag: &str| {
+            format!(
+                "<reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><imageId>ami-root</imageId><instanceState><name>running</name></instanceState><tagSet><item><key>{tag}</key><value>ami-1</value></item></tagSet></item></instancesSet></item></reservationSet>"
+            )
+        };
+        for (tag, image, root) in [(IMAGE_TAG, "ami-1", Some("ami-root")), ("image", "ami-root", None)] {
+            let row = row(tag);
+            let canned = Canned::new(move |call| match call.action.as_str() {
+                "DescribeInstances" => Answer::Ok(row.clone()),
+                _ => "".into(),
+            });
+            let spec = Instance::read(&canned.cx(), "i-1").await.unwrap().unwrap().spec;
+            assert_eq!((spec.image_id.unwrap().0.as_str(), spec.root_image.as_deref()), (image, root));
+        }
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ impl Give<sdk::AttributeBooleanValue> for bool {
 /// Rows of one page of a describe call: the most that most of EC2's describe calls allow is 1000, the least 5.
 pub const PAGE_ROWS: i32 = 500;
 /// Tags that one resource can have; those under `aws:` do not count (EC2 "Tag restrictions").
-const TAGS_MAX: usize = 50;
+pub const TAGS_MAX: usize = 50;
 /// Values of one filter of a describe call (EC2 API, "Filter").
 pub const FILTER_VALUES_MAX: usize = 200;
 /// Resources of one CreateTags or DeleteTags call (EC2 API reference).

@@ -365,6 +365,7 @@ impl Kind for Volume {
     ];
     const GIVEN: &'static [&'static str] =
         &["volume_id", "made_with", "size", "volume_type", "iops", "throughput", "multi_attach_enabled"];
+    const HARMLESS: &'static [&'static str] = &["snapshot_id"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("snapshot_id", "it says what a volume was first made from: now its newest copy")];
 
