@@ -107,6 +107,19 @@ pub struct Conflict {
 pub struct Loss {
     pub resource: ResourceKey,
     pub what: String,
+    /// What the loss is no more than; `None` where nothing bounds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+/// The most that a loss takes: what a policy can accept beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// What was written after this instant, at which the copy was taken that the content comes back from.
+    Since(Timestamp),
+    /// Memory and instance stores, which every stop takes too.
+    Memory,
 }
 
 /// What a plan restores.

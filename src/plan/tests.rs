@@ -355,7 +355,8 @@ fn content_that_is_lost_is_said_before() {
         overwrite: &w.overwrite,
         floor: &|_| Duration::ZERO,
     });
-    let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str())).collect();
-    // What is claimed comes whole or not at all.
-    assert_eq!(lost, [("m", "all of it"), ("n", "what was written since copy-1")]);
+    let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str(), l.bound)).collect();
+    // What is claimed comes whole or not at all. Only a copy bounds what is lost.
+    let since = Some(Bound::Since("2026-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(lost, [("m", "all of it", None), ("n", "what was written since copy-1", since)]);
 }

@@ -1464,7 +1464,7 @@ impl Kind for Instance {
             return Ready { cost: Cost::Nothing, lost, remedy: None };
         }
         Ready {
-            cost: Cost::Data,
+            cost: Cost::Memory,
             lost: "its memory, its instance store, and the volumes that go with it: see those".into(),
             remedy: Some(format!("aws ec2 modify-instance-attribute --instance-id {id} --disable-api-termination")),
         }
