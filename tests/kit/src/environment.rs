@@ -37,6 +37,7 @@ macro_rules! did {
         call.send().await.unwrap_or_else(|problem| panic!("{}: {problem:?}", stringify!($call)))
     }};
 }
+pub(crate) use did;
 
 /// The ids of what `build` made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -401,7 +402,7 @@ impl Environment {
     }
 
     /// Revokes the rules of `group` that name another one of `named`.
-    async fn revoke_naming(&self, client: &Client, group: &str, named: &[&String]) {
+    pub(crate) async fn revoke_naming(&self, client: &Client, group: &str, named: &[&String]) {
         let found = did!(client.describe_security_groups().group_ids(group));
         let found = found.security_groups().first().expect("the group is there");
         for (permissions, egress) in [(found.ip_permissions(), false), (found.ip_permissions_egress(), true)] {
