@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod emulator;
 pub mod environment;
 pub mod estate;
+pub mod fleet;
 pub mod proxy;
 pub mod query;
 mod record;
