@@ -119,7 +119,7 @@ async fn what_no_table_knows_is_stored_beside_the_spec_and_counted() {
     let known = site.json(&["show", &vpc]).await;
     assert!(known["unmapped"].is_null(), "{known:#}");
     // One day AWS describes VPCs with a member that neither the SDK nor a table has.
-    site.aws.say_also("DescribeVpcs", "cidrBlock", "quantumState", "entangled");
+    site.aws.say_also("DescribeVpcs", "dhcpOptionsId", "quantumState", "entangled");
     let sweep = site.json(&["snapshot"]).await;
     let unmapped = sweep["scopes"].as_object().unwrap().values().map(|c| c["unmapped"].as_u64().unwrap()).sum::<u64>();
     let vpcs = ec2.describe_vpcs().send().await.unwrap().vpcs().len() as u64;

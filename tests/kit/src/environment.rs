@@ -867,7 +867,8 @@ impl Seen {
             let rules = did!(call);
             let rules = rules.security_group_rules().iter().map(|rule| {
                 let peer = rule.referenced_group_info().and_then(|info| info.group_id());
-                let plain = [rule.cidr_ipv4(), rule.cidr_ipv6(), rule.prefix_list_id()].into_iter().flatten().next();
+                let peer = peer.or(rule.prefix_list_id());
+                let plain = rule.cidr_ipv4().or(rule.cidr_ipv6());
                 json!({
                     "egress": rule.is_egress(),
                     "protocol": rule.ip_protocol(),

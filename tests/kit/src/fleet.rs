@@ -11,7 +11,7 @@ pub async fn build(script: &mut Script) {
         "image=imageId RegisterImage Name=fleet Architecture=x86_64 VirtualizationType=hvm RootDeviceName=/dev/sda1";
     script.run(image).await;
     // Of each VPC 4 with its own table, group and list, 40 around its subnets, 15 of its instances, 34 disks and snapshots, and 3:
-    // 20 × 96; and the image, 65 addresses and 14 lists.
+    // 20 × 96; and the image with its snapshot, 64 addresses and 14 lists.
     for n in 0..20 {
         script.run(&format!("vpc=vpcId CreateVpc CidrBlock=10.{n}.0.0/16 @vpc")).await;
         for m in 0..10 {
@@ -56,7 +56,7 @@ pub async fn build(script: &mut Script) {
             ))
             .await;
     }
-    for n in 0..65 {
+    for n in 0..64 {
         script.run("AllocateAddress Domain=vpc @elastic-ip").await;
         if n < 14 {
             let list = format!(
