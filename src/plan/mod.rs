@@ -17,6 +17,7 @@ pub use make::{Input, Live, make};
 pub use select::{Reach, select};
 
 use crate::model::{Hash, IncidentId, ResourceKey, Scope, Timestamp, key::serde_as_text};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
 use std::{fmt, str::FromStr};
@@ -110,6 +111,18 @@ pub struct Loss {
     /// What the loss is no more than; `None` where nothing bounds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+}
+
+impl Loss {
+    /// Whether it takes no more than what was accepted beforehand: content since a copy that was at most `age_max` old when the
+    /// loss began, and memory where any age is. What nothing bounds is never accepted.
+    pub fn is_within(&self, age_max: SignedDuration, began: Timestamp) -> bool {
+        match self.bound {
+            Some(Bound::Since(taken)) => began.duration_since(taken) <= age_max,
+            Some(Bound::Memory) => !age_max.is_zero(),
+            None => false,
+        }
+    }
 }
 
 /// The most that a loss takes: what a policy can accept beforehand.

@@ -6,7 +6,7 @@ use crate::{
     config::{Mode, Policy},
     detect::incident::State as Detection,
     model::{By, Incident, IncidentState, SessionId, Timestamp, audit::What, sweep::SweepCause},
-    plan::{Bound, Plan},
+    plan::Plan,
     restore::{Restore, RestoreState, prepare::PrepareError},
     store::{Batch, StoreError},
 };
@@ -265,12 +265,7 @@ impl Reconciler {
         if !plan.is_clean() {
             return Some("the plan has conflicts or steps that cannot be done".into());
         }
-        // What a policy accepts, it accepts by a bound; nothing bounds what has no copy.
-        let accepted = |bound| match bound {
-            Bound::Since(taken) => incident.first.duration_since(taken) <= policy.data_age_max,
-            Bound::Memory => !policy.data_age_max.is_zero(),
-        };
-        if let Some(loss) = plan.losses.iter().find(|loss| !loss.bound.is_some_and(accepted)) {
+        if let Some(loss) = plan.losses.iter().find(|loss| !loss.is_within(policy.data_age_max, incident.first)) {
             return Some(format!("the plan loses something: of {}, {}", loss.resource.id, loss.what));
         }
         let only_suspected = incident.sessions.iter().filter_map(|s| s.verdict.as_ref()).all(|v| v.is_suspicion());
