@@ -453,6 +453,8 @@ impl Live {
         live.volumes = did!(client.describe_volumes()).volumes.unwrap_or_default();
         live.volumes.iter().for_each(|one| know("volume", one.volume_id(), one.tags()));
         live.interfaces = did!(client.describe_network_interfaces()).network_interfaces.unwrap_or_default();
+        // The addresses of an endpoint's are AWS's choice.
+        live.interfaces.retain(|one| one.requester_managed() != Some(true));
         for one in &live.interfaces {
             know("interface", one.network_interface_id(), one.tag_set());
         }
