@@ -298,7 +298,8 @@ fn python_with_peers() -> Result<String, String> {
 async fn sweep_beside_peers() {
     let site = Site::new().await;
     fleet::build(&mut Script::new(&site.owner, REGION, &site.emulator.endpoint())).await;
-    let env = site.env();
+    let mut env = site.env();
+    env.push(("AWS_DEFAULT_REGION".into(), REGION.into()));
     let out = site.dir.path().join("custodian");
     std::fs::create_dir_all(&out).expect("a folder");
     let (out, json) = (out.display().to_string(), site.dir.path().join("boto3.json").display().to_string());
@@ -337,7 +338,7 @@ async fn sweep_beside_peers() {
                     ours.rss_kb / theirs.rss_kb
                 );
             }
-            Err(why) => println!("left out: {name}: {why}"),
+            Err(why) => println!("left out: {name}: {}", why.lines().rfind(|l| !l.is_empty()).unwrap_or_default()),
         }
     }
 }
