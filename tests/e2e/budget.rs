@@ -29,7 +29,7 @@ async fn a_sweep_of_2000_resources_fits_in_half_of_the_published_buckets() {
     let floor = budget::floor(&counted);
     let all: usize = calls.values().sum();
     println!("a sweep of {seen} resources: {all} calls, at least {floor:?} at half of the buckets: {calls:#?}");
-    // It ends before the next one begins, with room for ten times as many.
+    // It ends before the next one begins, with room for ten times as many; so it does at the half of this that sweeps take.
     assert!(floor * 10 < EVERY, "{floor:?}: {calls:#?}");
     // Paged reads grow with pages, not with resources; what has to be asked one by one is known, and named here.
     let one_by_one: Vec<&str> = calls.iter().filter(|(_, n)| **n > 50).map(|(action, _)| action.as_str()).collect();
