@@ -162,6 +162,10 @@ pub struct Policy {
     /// An automatic restore of more resources than this waits for approval instead.
     #[serde(deserialize_with = "between::<_, 1, { limits::PLAN_STEPS_MAX }>")]
     pub resources_max: usize,
+    /// An automatic restore may bring content back from copies that were at most this old when the incident began, and
+    /// give up memory. Zero: whatever loses anything waits for approval.
+    #[serde(with = "zero_or_more")]
+    pub data_age_max: SignedDuration,
     #[serde(with = "above_zero")]
     pub approval_expires: SignedDuration,
 }
@@ -188,6 +192,7 @@ impl Default for Policy {
             mode: Mode::Approve,
             grace: SignedDuration::from_mins(5),
             resources_max: 200,
+            data_age_max: SignedDuration::ZERO,
             approval_expires: SignedDuration::from_hours(24),
         }
     }

@@ -1,6 +1,6 @@
 //! From a world at a restore point and what is live now to a plan.
 use super::{
-    Conflict, Human, Loss, Plan, Step, Subject, Verb,
+    Bound, Conflict, Human, Loss, Plan, Step, Subject, Verb,
     diff::{self, MARK, Merged, RowKeys},
     elsewhere::Elsewhere,
     facts::{Facts, Phase},
@@ -131,7 +131,7 @@ impl<'a> Maker<'a> {
                 self.survivor(key, version, spec, id, live);
             } else if let Some(why) = self.skipped.get(*key).cloned() {
                 let phase = self.facts(key).map_or(Phase::Compute, |f| f.phase);
-                self.losses.insert(Loss { resource: (*key).clone(), what: why.clone() });
+                self.losses.insert(Loss { resource: (*key).clone(), what: why.clone(), bound: None });
                 self.drafts.push(Draft {
                     verb: Verb::Skip,
                     key: (*key).clone(),
@@ -265,7 +265,7 @@ impl<'a> Maker<'a> {
         let Some(facts) = self.facts(key) else { return };
         let (want, dropped) = self.without_dead_rows(key, spec);
         for what in dropped {
-            self.losses.insert(Loss { resource: key.clone(), what });
+            self.losses.insert(Loss { resource: key.clone(), what, bound: None });
         }
         let owner_is_remade = references(&key.scope, spec)
             .iter()
@@ -306,8 +306,12 @@ impl<'a> Maker<'a> {
         self.drafts.push(link);
         // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy, made or adopted.
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
-        if ready.cost == Cost::Data && !facts.perishable && self.input.elsewhere.is_none() {
-            self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
+        if ready.cost >= Cost::Memory && !facts.perishable && self.input.elsewhere.is_none() {
+            let bound = match ready.cost {
+                Cost::Memory => Some(Bound::Memory),
+                _ => self.input.copies.of(&key.id).map(|copy| Bound::Since(copy.taken)),
+            };
+            self.losses.insert(Loss { resource: key.clone(), what: ready.lost, bound });
         }
         // H17, H18, H19: who else must act is told before the start.
         let is_known = |kind: &str, id: &str| {
@@ -441,7 +445,8 @@ impl<'a> Maker<'a> {
             .collect();
         changes.retain(|c| !immutable.contains(&c.path) && !facts.reported.iter().any(|(m, _)| is_within(&c.path, m)));
         for path in immutable {
-            self.losses.insert(Loss { resource: key.clone(), what: format!("{path} cannot be changed in place") });
+            let what = format!("{path} cannot be changed in place");
+            self.losses.insert(Loss { resource: key.clone(), what, bound: None });
         }
         if changes.is_empty() {
             return;

@@ -21,6 +21,7 @@ pub use preflight::{Blocker, Human};
 pub use select::{Reach, select};
 
 use crate::model::{Hash, IncidentId, ResourceKey, Scope, Timestamp, key::serde_as_text};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
 use std::{fmt, str::FromStr};
@@ -114,6 +115,31 @@ pub struct Conflict {
 pub struct Loss {
     pub resource: ResourceKey,
     pub what: String,
+    /// What the loss is no more than; `None` where nothing bounds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+impl Loss {
+    /// Whether it takes no more than what was accepted beforehand: content since a copy that was at most `age_max` old when the
+    /// loss began, and memory where any age is. What nothing bounds is never accepted.
+    pub fn is_within(&self, age_max: SignedDuration, began: Timestamp) -> bool {
+        match self.bound {
+            Some(Bound::Since(taken)) => began.duration_since(taken) <= age_max,
+            Some(Bound::Memory) => !age_max.is_zero(),
+            None => false,
+        }
+    }
+}
+
+/// The most that a loss takes: what a policy can accept beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// What was written after this instant, at which the copy was taken that the content comes back from.
+    Since(Timestamp),
+    /// Memory and instance stores, which every stop takes too.
+    Memory,
 }
 
 /// What a plan restores.

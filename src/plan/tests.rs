@@ -412,9 +412,28 @@ fn content_that_is_lost_is_said_before() {
         elsewhere: None,
         floor: &|_| Duration::ZERO,
     });
-    let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str())).collect();
-    // What is claimed comes whole or not at all.
-    assert_eq!(lost, [("m", "all of it"), ("n", "what was written since copy-1")]);
+    let lost: Vec<_> = plan.losses.iter().map(|l| (l.resource.id.as_str(), l.what.as_str(), l.bound)).collect();
+    // What is claimed comes whole or not at all. Only a copy bounds what is lost.
+    let since = Some(Bound::Since("2026-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(lost, [("m", "all of it", None), ("n", "what was written since copy-1", since)]);
+}
+
+#[test]
+fn a_policy_accepts_only_what_is_bounded() {
+    let began: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let hours = jiff::SignedDuration::from_hours;
+    let loss = |bound| Loss { resource: key("net", "n"), what: "it".into(), bound };
+    let since = |at: &str| loss(Some(Bound::Since(at.parse().unwrap())));
+    let cases = [
+        (since("2026-01-01T11:00:00Z"), [false, true, true]),
+        (since("2026-01-01T10:59:59Z"), [false, false, true]),
+        (loss(Some(Bound::Memory)), [false, true, true]),
+        (loss(None), [false, false, false]),
+    ];
+    for (loss, accepted) in cases {
+        let within = [hours(0), hours(1), hours(24)].map(|max| loss.is_within(max, began));
+        assert_eq!(within, accepted, "{loss:?}");
+    }
 }
 
 #[test]

@@ -145,3 +145,24 @@ async fn what_is_linked_without_something_that_failed_is_linked_again_with_it_by
     before.assert_back(&ec2).await;
     assert!(site.json(&["audit", "verify"]).await["broken"].is_null());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_table_knows_is_stored_beside_the_spec_and_counted() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let vpc = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.unwrap().vpc.unwrap().vpc_id.unwrap();
+    site.json(&["snapshot"]).await;
+    let known = site.json(&["show", &vpc]).await;
+    assert!(known["unmapped"].is_null(), "{known:#}");
+    // One day AWS describes VPCs with a member that neither the SDK nor a table has.
+    site.aws.say_also("DescribeVpcs", "dhcpOptionsId", "quantumState", "entangled");
+    let sweep = site.json(&["snapshot"]).await;
+    let unmapped = sweep["scopes"].as_object().unwrap().values().map(|c| c["unmapped"].as_u64().unwrap()).sum::<u64>();
+    let vpcs = ec2.describe_vpcs().send().await.unwrap().vpcs().len() as u64;
+    assert_eq!(unmapped, vpcs, "one of each: {sweep:#}");
+    let shown = site.json(&["show", &vpc]).await;
+    assert_eq!(shown["unmapped"], serde_json::json!({"quantumState": "entangled"}), "{shown:#}");
+    assert_eq!(shown["spec"], known["spec"]);
+    let page = site.run(&["snapshot"]).await.ok().stdout;
+    assert!(page.contains(&format!("{vpcs} elements of answers are new to this version")), "{page}");
+}

@@ -1267,6 +1267,8 @@ def template_without_its_tags(template, result, note, *args, **kwargs):
 
 
 wrap(LaunchTemplate, "__init__", post=template_without_its_tags)
+# AWS: a template's tags can be changed afterwards.
+LaunchTemplate.tags = property(lambda self: self.get_tags(), lambda self, value: None)
 
 
 # --- endpoints ---

@@ -117,8 +117,12 @@ fn sweep_counts(sweep: &Sweep) -> String {
         0 => String::new(),
         n => format!("; {} could not be read", count(n, "kind")),
     };
+    let unmapped = match sum(|c| c.unmapped) {
+        0 => String::new(),
+        n => format!("; {n} elements of answers are new to this version: kept, not restored"),
+    };
     format!(
-        "{} seen, {} changed, {} gone{errors}",
+        "{} seen, {} changed, {} gone{errors}{unmapped}",
         count(usize::try_from(sum(|c| c.seen)).unwrap_or(usize::MAX), "resource"),
         sum(|c| c.changed),
         sum(|c| c.gone)

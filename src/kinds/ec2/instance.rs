@@ -1052,6 +1052,10 @@ async fn interface(cx: &Cx, spec: &Spec) -> Result<Option<sdk::InstanceNetworkIn
         given.private_ip_addresses = None;
         given.private_ip_address = row.private_ip_address.clone();
     }
+    // One that ran without a public address shall have none, whatever its subnet gives; of a stopped one nothing can be told.
+    if let Some(given) = given.as_mut().filter(|_| spec.stopped != Some(true)) {
+        given.associate_public_ip_address.get_or_insert(false);
+    }
     Ok(given)
 }
 
@@ -1514,7 +1518,7 @@ impl Kind for Instance {
             return Ready { cost: Cost::Nothing, lost, remedy: None };
         }
         Ready {
-            cost: Cost::Data,
+            cost: Cost::Memory,
             lost: "its memory, its instance store, and the volumes that go with it: see those".into(),
             remedy: Some(format!("aws ec2 modify-instance-attribute --instance-id {id} --disable-api-termination")),
         }
@@ -1596,6 +1600,7 @@ mod tests {
                 "InstanceType=m5.large",
                 "MaxCount=1",
                 "MinCount=1",
+                "NetworkInterface.1.AssociatePublicIpAddress=false",
                 "NetworkInterface.1.DeleteOnTermination=true",
                 "NetworkInterface.1.DeviceIndex=0",
                 "NetworkInterface.1.PrivateIpAddress=10.0.0.7",

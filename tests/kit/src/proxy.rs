@@ -160,6 +160,8 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub time: Timestamp,
+    /// When the client had its answer; none while it waits, and where the answer was lost.
+    pub ended: Option<Timestamp>,
     pub access_key: String,
     pub region: String,
     pub service: String,
@@ -218,6 +220,8 @@ struct State {
     pending: HashMap<String, usize>,
     /// Resource → the operation that made it pending, and how many describes still show that.
     unready: HashMap<String, (String, usize)>,
+    /// Operation → (member, element, text): what its answers say beside a member.
+    extras: HashMap<String, (String, String, String)>,
     identities: HashMap<String, Identity>,
     calls: Vec<Call>,
     holding: bool,
@@ -340,6 +344,13 @@ impl Proxy {
     /// CreateVpc and CreateSubnet.
     pub fn pending(&self, operation: &str, describes: usize) {
         self.inner.state().pending.insert(operation.into(), describes);
+    }
+
+    /// From now on each item of an answer to `describe` that has a `member` also has this `element`: what AWS will say one day
+    /// and nobody knows yet.
+    pub fn say_also(&self, describe: &str, member: &str, element: &str, text: &str) {
+        let extra = (member.to_owned(), element.to_owned(), text.to_owned());
+        self.inner.state().extras.insert(describe.to_owned(), extra);
     }
 
     /// The next `times` calls of `operation` are answered with this error and do not reach the emulator. A dry run is an
@@ -542,10 +553,11 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let asked = read(&head, &body);
-    let (latency, fault) = {
+    let (number, latency, fault) = {
         let mut state = inner.state();
         state.calls.push(Call {
             time: Timestamp::now(),
+            ended: None,
             access_key: asked.access_key.clone(),
             region: asked.region.clone(),
             service: asked.service.clone(),
@@ -556,7 +568,7 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
             fault.times -= 1;
             fault.clone()
         });
-        (state.latency, fault)
+        (state.calls.len() - 1, state.latency, fault)
     };
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -576,6 +588,7 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     if lost {
         return Err(std::io::Error::other("this answer is lost on purpose"));
     }
+    inner.state().calls[number].ended = Some(Timestamp::now());
     let mut answer = Response::from_parts(head, Full::new(body));
     for name in [CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
         answer.headers_mut().remove(name);
@@ -694,11 +707,21 @@ fn observe(inner: &Inner, asked: &Asked, status: StatusCode, body: Bytes) -> Byt
             state.unready.insert(made, (asked.operation.clone(), describes));
         }
     }
-    if !asked.operation.starts_with("Describe") || state.unready.is_empty() {
+    let extra = state.extras.get(&asked.operation).cloned();
+    if !asked.operation.starts_with("Describe") || (state.unready.is_empty() && extra.is_none()) {
         return body;
     }
     let mut changed = false;
-    root.for_each_mut(&mut |node| changed |= show_unready(&mut state.unready, &asked.operation, node));
+    root.for_each_mut(&mut |node| {
+        changed |= show_unready(&mut state.unready, &asked.operation, node);
+        if let Some((member, element, text)) = &extra
+            && node.name == "item"
+            && node.child(member).is_some()
+        {
+            node.children.push(Node { name: element.clone(), text: text.clone(), ..Node::default() });
+            changed = true;
+        }
+    });
     if !changed {
         return body;
     }
