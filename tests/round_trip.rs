@@ -27,8 +27,9 @@ impl World {
         let credentials = emulator.credentials(&account).await;
         let config = emulator.sdk_config(&credentials, "eu-west-1", &emulator.endpoint());
         let ec2 = Client::new(&config);
+        let rds = aws_sdk_rds::Client::new(&config);
         let scope = format!("aws/{account}/eu-west-1").parse().unwrap();
-        World { cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2 }, remap: Remap::default(), steps: 0 }
+        World { cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2, rds }, remap: Remap::default(), steps: 0 }
     }
     async fn read(&self, name: &str, id: &str) -> Option<Value> {
         kind(name).read(&self.cx, id).await.unwrap().map(|c| c.spec)

@@ -10,8 +10,8 @@ use crate::{
     aws::{Cx, Failure, tap::tapped},
     model::Alias,
     plan::{
-        facts::{Facts, Phase},
-        readiness::{Copies, Copy, Ready},
+        facts::{Content, Facts, Phase},
+        readiness::{Copies, Copy, DataSource, Ready},
     },
 };
 use futures_util::future::BoxFuture;
@@ -99,6 +99,14 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// gateway needs the gateway attached.
     const LINK_AFTER: &'static [&'static str] = &[];
 
+    /// It is known by a name that it was given: what is made again has its old id, and nothing needs to be rewired.
+    const KEEPS_ID: bool = false;
+    /// The element of an answer that holds the id, where the same text may stand in another element too: ids are names.
+    /// Any, where empty.
+    const ID_ELEMENT: &'static str = "";
+    /// The member that tells a resource from another one of the same name: a reference to itself, by an id that AWS gave it.
+    const IDENTITY: Option<&'static str> = None;
+
     /// Every resource of the kind in the context's account and region, or those asked for. Resources that are on their
     /// way out count as gone.
     fn look(cx: &Cx, which: Which<'_>) -> impl Future<Output = Result<Vec<Seen<Self::Spec>>, Failure>> + Send;
@@ -132,6 +140,33 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// What only one live resource can have, such as a group's name in its VPC. Same text, same claim.
     fn natural_key(_spec: &Self::Spec) -> Option<String> {
         None
+    }
+    /// Whether it holds content that no call makes.
+    fn content(_spec: &Self::Spec) -> Content {
+        Content::None
+    }
+    /// What its content could come from now that it is gone, the least loss first. The planner gives `create` the first
+    /// of them as the member `restore_from`.
+    fn sources(
+        _cx: &Cx,
+        _id: &str,
+        _spec: &Self::Spec,
+    ) -> impl Future<Output = Result<Vec<DataSource>, Failure>> + Send {
+        async { Ok(vec![]) }
+    }
+    /// The name that another resource gets which took this one's name: the same for the same resource. None where it
+    /// cannot be renamed.
+    fn aside_name(_id: &str, _in_the_way: &Self::Spec) -> Option<String> {
+        None
+    }
+    /// One move towards renaming what is in the way; ready once it is there under its new name. Idempotent. Never deletes.
+    fn set_aside(
+        _cx: &Cx,
+        _id: &str,
+        _in_the_way: &Self::Spec,
+        _name: &str,
+    ) -> impl Future<Output = Result<Settled, Failure>> + Send {
+        async { Ok(Settled::Failed(format!("a {} cannot be renamed", Self::Name::NAME))) }
     }
     /// Of whose content the resource is a copy: a snapshot says its volume.
     fn copy_of(_id: &str, _spec: &Self::Spec) -> Option<Copy> {
@@ -183,6 +218,19 @@ pub trait AnyKind: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Failure>>;
     fn settled<'a>(&'a self, cx: &'a Cx, id: &'a str) -> BoxFuture<'a, Result<Settled, Failure>>;
     fn implicit<'a>(&'a self, cx: &'a Cx, want: &'a Value) -> BoxFuture<'a, Result<Option<String>, Failure>>;
+    fn sources<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        spec: &'a Value,
+    ) -> BoxFuture<'a, Result<Vec<DataSource>, Failure>>;
+    fn set_aside<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        in_the_way: &'a Value,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Settled, Failure>>;
     /// A stored spec in today's shape, or why it cannot be read.
     fn upgraded(&self, from: u16, spec: Value) -> Result<Value, String>;
     /// A spec with every member filled, its sets in either order.
@@ -206,7 +254,7 @@ fn typed<K: Kind>(spec: &Value) -> Result<K::Spec, Failure> {
 /// What a read found, with what its raw answers hold beside it.
 fn captured<K: Kind>(seen: Vec<Seen<K::Spec>>, answers: &[Vec<u8>]) -> Vec<Captured> {
     let ids: Vec<&str> = seen.iter().map(|s| s.id.as_str()).collect();
-    let mut unmapped = raw::unmapped(K::TABLES, &ids, answers);
+    let mut unmapped = raw::unmapped(K::TABLES, K::ID_ELEMENT, &ids, answers);
     seen.into_iter()
         .map(|s| {
             let unmapped = unmapped.remove(&s.id).unwrap_or_default();
@@ -253,6 +301,10 @@ impl<K: Kind> AnyKind for Erased<K> {
                 K::Spec::row_keys("", &mut keys);
                 keys
             },
+            keeps_id: K::KEEPS_ID,
+            identity: K::IDENTITY,
+            content: |spec| K::Spec::from_json(spec).map_or(Content::None, |s| K::content(&s)),
+            aside_name: |id, spec| K::aside_name(id, &K::Spec::from_json(spec).ok()?),
             is_implicit: |spec| K::Spec::from_json(spec).is_ok_and(|s| K::is_implicit(&s)),
             natural_key: |spec| K::natural_key(&K::Spec::from_json(spec).ok()?),
             copy_of: |id, spec| K::copy_of(id, &K::Spec::from_json(spec).ok()?),
@@ -309,6 +361,23 @@ impl<K: Kind> AnyKind for Erased<K> {
     }
     fn implicit<'a>(&'a self, cx: &'a Cx, want: &'a Value) -> BoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(async move { K::implicit(cx, &typed::<K>(want)?).await })
+    }
+    fn sources<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        spec: &'a Value,
+    ) -> BoxFuture<'a, Result<Vec<DataSource>, Failure>> {
+        Box::pin(async move { K::sources(cx, id, &typed::<K>(spec)?).await })
+    }
+    fn set_aside<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        in_the_way: &'a Value,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Settled, Failure>> {
+        Box::pin(async move { K::set_aside(cx, id, &typed::<K>(in_the_way)?, name).await })
     }
     fn upgraded(&self, from: u16, spec: Value) -> Result<Value, String> {
         if from > K::SPEC_VERSION {

@@ -62,6 +62,17 @@ impl Copies {
     }
 }
 
+/// What lost content could come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataSource {
+    /// In words: `snapshot orders-final`.
+    pub what: String,
+    /// Up to when it holds what was written.
+    pub until: Timestamp,
+    /// What tells it to the kind's create call: its member `restore_from`.
+    pub from: serde_json::Value,
+}
+
 /// One line of `rollbackd readiness`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Readiness {

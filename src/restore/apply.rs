@@ -11,7 +11,7 @@ use crate::{
     aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
-    model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
+    model::{By, Hash, IncidentId, KindName, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
     plan::{Plan, Step, Verb},
     store::{Batch, Store, StoreError},
 };
@@ -493,11 +493,10 @@ impl Run<'_> {
             batch.version(capture::version(key, found, read_began, ended, cause.clone()));
         }
         self.engine.store.commit(batch).await?;
-        let mut made: BTreeMap<&Scope, Vec<String>> = BTreeMap::new();
+        let mut made: BTreeMap<&Scope, Vec<(KindName, String)>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|s| matches!(s.verb, Verb::Claim | Verb::Create)) {
-            made.entry(&step.resource.scope)
-                .or_default()
-                .extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
+            let id = entries.get(&step.number).and_then(|e| e.new_id.clone());
+            made.entry(&step.resource.scope).or_default().extend(id.map(|id| (step.resource.kind.clone(), id)));
         }
         for (scope, ids) in made.iter().filter(|(_, ids)| !ids.is_empty()) {
             // A tag that stays harms nothing: it says which restore made the resource.
