@@ -58,6 +58,9 @@ pub struct Choice {
     /// Put back on this survivor also what others changed since; may be given more than once [default: none]
     #[arg(long, value_name = "RESOURCE")]
     pub overwrite: Vec<String>,
+    /// Make this database empty where no copy of its content is left; may be given more than once [default: none]
+    #[arg(long, value_name = "RESOURCE")]
+    pub allow_empty_data: Vec<String>,
 }
 
 const ALLOWED: &str =
@@ -73,13 +76,20 @@ impl Choice {
             return Err(Fault::usage(format!("{what}; {ALLOWED}")));
         };
         match one {
-            Target::Stored(digest) if self.at.is_some() || !self.overwrite.is_empty() => Err(Fault::usage(format!(
-                "plan {digest} is made already; --at and --overwrite are for a new one: name the incident or the resources"
-            ))),
-            Target::Stored(digest) => Ok(Request::StoredPlan { digest }),
-            Target::New(selector) => {
-                Ok(Request::Plan { selector, at: self.at.clone(), overwrite: self.overwrite.clone() })
+            Target::Stored(digest)
+                if self.at.is_some() || !self.overwrite.is_empty() || !self.allow_empty_data.is_empty() =>
+            {
+                Err(Fault::usage(format!(
+                    "plan {digest} is made already; --at, --overwrite and --allow-empty-data are for a new one: name the incident or the resources"
+                )))
             }
+            Target::Stored(digest) => Ok(Request::StoredPlan { digest }),
+            Target::New(selector) => Ok(Request::Plan {
+                selector,
+                at: self.at.clone(),
+                overwrite: self.overwrite.clone(),
+                allow_empty: self.allow_empty_data.clone(),
+            }),
         }
     }
     fn is_empty(&self) -> bool {

@@ -67,11 +67,14 @@ pub enum Request {
     Incident {
         id: IncidentId,
     },
-    /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten.
+    /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten. `allow_empty`: what may be
+    /// made empty where no copy of its content is left.
     Plan {
         selector: Selector,
         at: Option<At>,
         overwrite: Vec<ResourceText>,
+        #[serde(default)]
+        allow_empty: Vec<ResourceText>,
     },
     /// A stored plan.
     StoredPlan {

@@ -142,11 +142,13 @@ impl Service {
                     Fault::failed(format!("there is no incident {id}; `rollbackd incidents` lists them"))
                 })
             }
-            Request::Plan { selector, at, overwrite } => {
+            Request::Plan { selector, at, overwrite, allow_empty } => {
+                let keys = |texts: &[String]| texts.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>();
                 let wanted = Wanted {
                     subject: self.subject(&selector)?,
                     at,
-                    overwrite: overwrite.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?,
+                    overwrite: keys(&overwrite)?,
+                    allow_empty: keys(&allow_empty)?,
                 };
                 let core = self.hub.core().await?;
                 let plan = core.preparer.plan(&wanted).await?;

@@ -16,7 +16,7 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 /// One resource as a read found it.
 #[derive(Debug, Clone)]
@@ -101,6 +101,8 @@ pub trait Kind: Sized + Send + Sync + 'static {
 
     /// It is known by a name that it was given: what is made again has its old id, and nothing needs to be rewired.
     const KEEPS_ID: bool = false;
+    /// How long making or changing one may take, where that is longer than the deadline of a step.
+    const TAKES: Duration = Duration::ZERO;
     /// The element of an answer that holds the id, where the same text may stand in another element too: ids are names.
     /// Any, where empty.
     const ID_ELEMENT: &'static str = "";
@@ -203,6 +205,7 @@ pub trait AnyKind: Send + Sync {
     fn observe(&self) -> &'static [&'static str];
     fn restore(&self) -> &'static [&'static str];
     fn never_back(&self) -> &'static [&'static str];
+    fn takes(&self) -> Duration;
     /// What the planner must know.
     fn facts(&self) -> Facts;
     fn look<'a>(&'a self, cx: &'a Cx, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Captured>, Failure>>;
@@ -284,6 +287,9 @@ impl<K: Kind> AnyKind for Erased<K> {
     }
     fn never_back(&self) -> &'static [&'static str] {
         K::NEVER_BACK
+    }
+    fn takes(&self) -> Duration {
+        K::TAKES
     }
     fn facts(&self) -> Facts {
         Facts {

@@ -6,23 +6,28 @@
 use super::{
     Kind, Settled, Step, Which,
     ec2::tag_changes,
-    mirror::{Tag as _, Tags, is_users_tag},
+    mirror::{FromSdk, Members, Misfit, Named, Plain, Stamp, Tag as _, Tags, is_users_tag},
 };
 use crate::{
     aws::{Class, Cx, Failure},
-    model::KindName,
-    plan::readiness::{Cost, Ready},
+    model::{Hash, KindName, Timestamp},
+    plan::readiness::{Copy, Cost, DataSource, Ready},
 };
-use aws_sdk_rds::types as sdk;
+use aws_sdk_rds::{primitives::DateTime, types as sdk};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+use std::time::Duration;
 
-pub use super::ec2::{READS_AT_ONCE, about, all, failed, found, gone_already, unbuildable};
+pub use super::ec2::{READS_AT_ONCE, all, already, failed, found, gone_already, unbuildable};
 
+pub mod db_cluster;
 pub mod db_cluster_parameter_group;
 pub mod db_cluster_snapshot;
+pub mod db_instance;
 pub mod db_parameter_group;
 pub mod db_snapshot;
 pub mod db_subnet_group;
+pub mod event_subscription;
 pub mod option_group;
 
 crate::tag!(aws_sdk_rds::types::Tag);
@@ -75,6 +80,7 @@ fn word(kind: &str) -> Option<&'static str> {
         "rds:db-parameter-group" => "pg",
         "rds:db-snapshot" => "snapshot",
         "rds:db-subnet-group" => "subgrp",
+        "rds:event-subscription" => "es",
         "rds:option-group" => "og",
         _ => return None,
     })
@@ -86,7 +92,6 @@ async fn all_tags(cx: &Cx, arn: &str) -> Result<Vec<sdk::Tag>, Failure> {
 }
 /// The user's tags of a kind whose describe call tells none.
 pub async fn tags<K: Kind>(cx: &Cx, id: &str) -> Result<Tags, Failure> {
-    use super::mirror::{FromSdk, Named};
     let Some(word) = word(K::Name::NAME) else { return Ok(Tags::default()) };
     Ok(Tags::from_sdk(&all_tags(cx, &arn(cx, word, id)).await?))
 }
@@ -101,7 +106,6 @@ pub fn tags_on_create(tags: &Tags, step: &Step) -> Vec<sdk::Tag> {
 
 /// What came of a create call: also made where the name is taken by what an earlier attempt of this step made (H64).
 pub async fn made<K: Kind, T>(cx: &Cx, id: &str, step: &Step, answer: Result<T, Failure>) -> Result<String, Failure> {
-    use super::mirror::Named;
     let failure = match answer {
         Ok(_) => return Ok(id.to_owned()),
         Err(f) if f.class == Class::Exists => f,
@@ -117,7 +121,6 @@ pub async fn made<K: Kind, T>(cx: &Cx, id: &str, step: &Step, answer: Result<T, 
 
 /// Brings the user's tags from `now` to `want`: at most one call that removes and one that adds.
 pub async fn converge_tags<K: Kind>(cx: &Cx, id: &str, now: &Tags, want: &Tags) -> Result<(), Failure> {
-    use super::mirror::Named;
     let Some(word) = word(K::Name::NAME) else { return Ok(()) };
     let arn = arn(cx, word, id);
     let (set, unset) = tag_changes(now, want);
@@ -191,4 +194,90 @@ pub fn is_available(status: Option<&str>) -> Settled {
         Some(word) => Settled::Waiting(word.to_owned()),
         None => Settled::Waiting("not listed yet".into()),
     }
+}
+
+// ---- content ------------------------------------------------------------------------------------------------------
+
+/// How long a database may take to be made, renamed or to get rid of its name: a restore of hours is no failure.
+pub const TAKES: Duration = Duration::from_secs(4 * 3600);
+
+/// Where the content of what is made comes from: given by the plan, never captured.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RestoreFrom {
+    /// The retained automated backup of the resource with this id.
+    Backup(String),
+    Snapshot(String),
+    /// Nowhere: somebody asked for an empty one.
+    Empty,
+}
+impl Plain for RestoreFrom {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Backup(resource) => json!({ "backup": resource }),
+            Self::Snapshot(id) => json!({ "snapshot": id }),
+            Self::Empty => json!({ "empty": true }),
+        }
+    }
+    fn from_json(v: &Value) -> Result<Self, Misfit> {
+        let mut m = Members::of(v)?;
+        let (backup, snapshot, empty) = (m.take("backup")?, m.take("snapshot")?, m.take::<Option<bool>>("empty")?);
+        m.done()?;
+        match (backup, snapshot, empty) {
+            (Some(resource), None, None) => Ok(Self::Backup(resource)),
+            (None, Some(id), None) => Ok(Self::Snapshot(id)),
+            (None, None, Some(true)) => Ok(Self::Empty),
+            _ => Err(Misfit::new(format!("expected one of backup, snapshot, empty, found {v}"))),
+        }
+    }
+}
+#[cfg(test)]
+impl super::mirror::Sample for RestoreFrom {
+    fn sample(s: &mut super::mirror::Seed) -> Self {
+        Self::Snapshot(String::sample(s))
+    }
+}
+
+pub fn no_source(action: &'static str, id: &str) -> Failure {
+    let why =
+        format!("no copy of the content of {id} was chosen, and an empty database is not made silently in its place");
+    Failure::unbuildable(action, why)
+}
+fn instant(at: &DateTime) -> Option<Timestamp> {
+    Stamp::from_sdk(at).0.parse().ok()
+}
+/// A retained backup as a source.
+pub fn backup(resource: &str, latest: &DateTime) -> Option<DataSource> {
+    Some(DataSource {
+        what: "its retained automated backup".into(),
+        until: instant(latest)?,
+        from: RestoreFrom::Backup(resource.to_owned()).to_json(),
+    })
+}
+/// A snapshot as a source. `by` is RDS's word for who took it.
+pub fn snapshot(id: String, by: Option<&str>, taken: &DateTime) -> Option<DataSource> {
+    Some(DataSource {
+        what: format!("{} snapshot {id}", by.unwrap_or("its")),
+        until: instant(taken)?,
+        from: RestoreFrom::Snapshot(id).to_json(),
+    })
+}
+
+/// At most 63 characters, no hyphen at the end nor two in a row (Amazon RDS, "Naming constraints"); the same for the same
+/// resource, so that a retry finds what an earlier attempt renamed.
+pub fn aside_name(id: &str, resource: &str) -> String {
+    let own = Hash::of_bytes(resource.as_bytes()).short().chars().take(8).collect::<String>();
+    let begin: String = id.chars().take(63 - "-aside-".len() - own.len()).collect();
+    format!("{}-aside-{own}", begin.trim_end_matches('-'))
+}
+
+/// What deleting a database costs: with it go its automated backups, unless the caller says otherwise (H28).
+pub fn readiness_of_data(protected: Option<bool>, newest: Option<&Copy>, remedy: String) -> Ready {
+    if protected == Some(true) {
+        return Ready { cost: Cost::Nothing, lost: "nothing: RDS refuses to delete it".into(), remedy: None };
+    }
+    let since = newest.map_or_else(
+        || "all of its content: its automated backups go with it, and there is no snapshot of anybody's".to_owned(),
+        |c| format!("what was written since snapshot {} of {}: its automated backups go with it", c.id, c.taken),
+    );
+    Ready { cost: Cost::Data, lost: since, remedy: Some(remedy) }
 }
