@@ -38,6 +38,7 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<rds::db_cluster_snapshot::DbClusterSnapshot>::NEW,
     &Erased::<rds::db_instance::DbInstance>::NEW,
     &Erased::<rds::db_parameter_group::DbParameterGroup>::NEW,
+    &Erased::<rds::db_proxy::DbProxy>::NEW,
     &Erased::<rds::db_snapshot::DbSnapshot>::NEW,
     &Erased::<rds::db_subnet_group::DbSubnetGroup>::NEW,
     &Erased::<rds::event_subscription::EventSubscription>::NEW,

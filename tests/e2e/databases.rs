@@ -52,7 +52,7 @@ async fn build(rds: &Client, net: &Network) {
     }
     let call = rds.modify_db_instance().db_instance_identifier("orders").apply_immediately(true);
     let call = call.db_parameter_group_name("orders").option_group_name("orders").monitoring_interval(30);
-    call.send().await.unwrap();
+    call.monitoring_role_arn("arn:aws:iam::111122223333:role/monitoring").send().await.unwrap();
     let call = rds.create_db_cluster().db_cluster_identifier("ledger").engine("aurora-mysql").port(3310);
     let call = call.engine_version("8.0.mysql_aurora.3.04.0").master_username("admin").db_subnet_group_name("data");
     let call = call.master_user_password("never-to-be-seen").vpc_security_group_ids(&net.group).tags(tag());
@@ -69,7 +69,7 @@ fn instance(
     rds: &Client,
     id: &str,
     backups: i32,
-) -> aws_sdk_rds::operation::create_db_instance::builders::CreateDbInstanceFluentBuilder {
+) -> aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder {
     let call = rds.create_db_instance().db_instance_identifier(id).db_instance_class("db.t3.medium").engine("mysql");
     let call = call.engine_version("8.0.35").allocated_storage(20).master_username("admin").tags(tag());
     call.master_user_password("never-to-be-seen").backup_retention_period(backups)

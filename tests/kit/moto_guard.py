@@ -1380,13 +1380,35 @@ def is_free(self, kwargs):
 wrap(RDSBackend, "create_db_cluster", pre=is_free)
 
 
-# AWS: the default option groups exist for everybody and may be named.
-def without_defaults(self, kwargs):
+# AWS: the default option groups exist for everybody and may be named. What is restored takes on neither the monitoring nor the
+# maintenance window of its source: no restore call says them. (moto's restores come here with a plain dictionary.)
+def as_asked(self, kwargs):
     if str(kwargs.get("option_group_name") or "").startswith("default:"):
         del kwargs["option_group_name"]
+    if type(kwargs) is dict:
+        for member in ("monitoring_interval", "monitoring_role_arn", "preferred_maintenance_window"):
+            kwargs.pop(member, None)
 
 
-wrap(RDSBackend, "create_db_instance", pre=without_defaults)
+wrap(RDSBackend, "create_db_instance", pre=as_asked)
+
+
+# AWS: a name that is taken is refused.
+def is_new(self, name, *_):
+    if name in self.subnet_groups:
+        raise RDSClientError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+
+
+wrap(RDSBackend, "create_subnet_group", pre=is_new)
+
+# AWS: a list of option groups may be empty; only one that is asked for by its name can be missing.
+@replace(RDSBackend, "describe_option_groups")
+def describe_option_groups(self, asked):
+    name = asked.get("option_group_name")
+    if name and name not in self.option_groups:
+        raise RDSClientError("OptionGroupNotFoundFault", f"Specified OptionGroupName: {name} not found.")
+    return [group for group in self.option_groups.values() if name in (None, group.name)]
+
 
 # AWS: with DeleteAutomatedBackups=false a deleted database's backups are retained and can be restored from by its resource id;
 # else they go with it, those of a cluster too (Amazon RDS API, DeleteDBInstance, DeleteDBCluster).

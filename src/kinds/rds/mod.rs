@@ -25,6 +25,7 @@ pub mod db_cluster_parameter_group;
 pub mod db_cluster_snapshot;
 pub mod db_instance;
 pub mod db_parameter_group;
+pub mod db_proxy;
 pub mod db_snapshot;
 pub mod db_subnet_group;
 pub mod event_subscription;
@@ -106,13 +107,24 @@ pub fn tags_on_create(tags: &Tags, step: &Step) -> Vec<sdk::Tag> {
 
 /// What came of a create call: also made where the name is taken by what an earlier attempt of this step made (H64).
 pub async fn made<K: Kind, T>(cx: &Cx, id: &str, step: &Step, answer: Result<T, Failure>) -> Result<String, Failure> {
+    let arn = async { Ok(word(K::Name::NAME).map(|word| arn(cx, word, id))) };
+    made_at(cx, arn, id, step, answer).await
+}
+/// The same where the ARN does not hold the name: `arn` looks for it.
+pub async fn made_at<T>(
+    cx: &Cx,
+    arn: impl Future<Output = Result<Option<String>, Failure>>,
+    id: &str,
+    step: &Step,
+    answer: Result<T, Failure>,
+) -> Result<String, Failure> {
     let failure = match answer {
         Ok(_) => return Ok(id.to_owned()),
         Err(f) if f.class == Class::Exists => f,
         Err(f) => return Err(f),
     };
-    let Some(word) = word(K::Name::NAME) else { return Err(failure) };
-    let there = found(all_tags(cx, &arn(cx, word, id)).await)?.unwrap_or_default();
+    let Some(arn) = arn.await? else { return Err(failure) };
+    let there = found(all_tags(cx, &arn).await)?.unwrap_or_default();
     if there.iter().any(|t| t.key() == Some(Step::TAG) && t.value() == Some(step.tag().as_str())) {
         return Ok(id.to_owned());
     }
@@ -121,8 +133,12 @@ pub async fn made<K: Kind, T>(cx: &Cx, id: &str, step: &Step, answer: Result<T, 
 
 /// Brings the user's tags from `now` to `want`: at most one call that removes and one that adds.
 pub async fn converge_tags<K: Kind>(cx: &Cx, id: &str, now: &Tags, want: &Tags) -> Result<(), Failure> {
-    let Some(word) = word(K::Name::NAME) else { return Ok(()) };
-    let arn = arn(cx, word, id);
+    match word(K::Name::NAME) {
+        Some(word) => converge_tags_at(cx, arn(cx, word, id), now, want).await,
+        None => Ok(()),
+    }
+}
+pub async fn converge_tags_at(cx: &Cx, arn: String, now: &Tags, want: &Tags) -> Result<(), Failure> {
     let (set, unset) = tag_changes(now, want);
     if !unset.is_empty() {
         let keys = unset.into_iter().map(str::to_owned).collect();
@@ -145,8 +161,12 @@ pub fn tag_calls(now: &Tags, want: &Tags) -> Vec<&'static str> {
 
 /// Takes the step's tag off what a restore made. What is gone meanwhile is passed over.
 pub async fn untag_step(cx: &Cx, kind: &KindName, id: &str) -> Result<(), Failure> {
-    let Some(word) = word(kind.as_str()) else { return Ok(()) };
-    let call = cx.rds.remove_tags_from_resource().resource_name(arn(cx, word, id)).tag_keys(Step::TAG);
+    let arn = match word(kind.as_str()) {
+        Some(word) => Some(arn(cx, word, id)),
+        None => db_proxy::arn(cx, id).await?,
+    };
+    let Some(arn) = arn else { return Ok(()) };
+    let call = cx.rds.remove_tags_from_resource().resource_name(arn).tag_keys(Step::TAG);
     gone_already(call.send().await.map_err(failed("rds:RemoveTagsFromResource")))
 }
 
