@@ -462,6 +462,49 @@ async fn h31_an_aurora_cluster_comes_back_with_its_members() {
 }
 
 #[tokio::test]
+async fn a_subscription_and_a_proxy_come_back_with_what_they_are_tied_to() {
+    use aws_sdk_rds::types as db;
+    let mut w = World::new().await;
+    let (rds, ec2) = (w.cx.rds.clone(), w.cx.ec2.clone());
+    let (_, a, b) = two_subnets(&ec2).await;
+    let call = rds.create_db_instance().db_instance_identifier("orders").db_instance_class("db.t3.medium");
+    let call = call.engine("mysql").engine_version("8.0.35").allocated_storage(20).master_username("admin");
+    call.master_user_password("not-kept-anywhere").send().await.unwrap();
+    let call = rds.create_event_subscription().subscription_name("alerts").sns_topic_arn("arn:aws:sns:eu-west-1:1:t");
+    let call = call.source_type("db-instance").event_categories("failover").enabled(true);
+    call.tags(rds_tag("alerts")).send().await.unwrap();
+    let auth = db::UserAuthConfig::builder().auth_scheme(db::AuthScheme::Secrets).iam_auth(db::IamAuthMode::Required);
+    let auth = auth.secret_arn("arn:aws:secretsmanager:eu-west-1:1:secret:s").build();
+    let call = rds.create_db_proxy().db_proxy_name("front").engine_family(db::EngineFamily::Mysql).auth(auth);
+    let call = call.role_arn("arn:aws:iam::111122223333:role/proxy").vpc_subnet_ids(&a).vpc_subnet_ids(&b);
+    call.require_tls(true).tags(rds_tag("front")).send().await.unwrap();
+    let pool = db::ConnectionPoolConfiguration::builder().max_connections_percent(70).build();
+    let call = rds.modify_db_proxy_target_group().db_proxy_name("front").target_group_name("default");
+    call.connection_pool_config(pool).send().await.unwrap();
+    let call = rds.register_db_proxy_targets().db_proxy_name("front").target_group_name("default");
+    call.db_instance_identifiers("orders").send().await.unwrap();
+
+    let all = [("rds:event-subscription", "alerts"), ("rds:db-proxy", "front")];
+    let mut specs = vec![];
+    for (name, id) in all {
+        specs.push(w.read(name, id).await.unwrap());
+    }
+    assert_eq!(specs[1]["instances"][0]["id"], "orders");
+    rds.delete_event_subscription().subscription_name("alerts").send().await.unwrap();
+    rds.delete_db_proxy().db_proxy_name("front").send().await.unwrap();
+    for ((name, id), spec) in all.into_iter().zip(&specs) {
+        assert_eq!(w.read(name, id).await, None, "{name}");
+        w.restore(name, id, spec).await;
+        w.link(name, id, spec).await;
+        let same = Step { restore: "r-1".into(), number: w.steps };
+        assert_eq!(kind(name).create(&w.cx, spec, &same).await.unwrap(), id, "{name}");
+    }
+    let call = rds.deregister_db_proxy_targets().db_proxy_name("front").target_group_name("default");
+    call.db_instance_identifiers("orders").send().await.unwrap();
+    w.link("rds:db-proxy", "front", &specs[1]).await;
+}
+
+#[tokio::test]
 async fn every_kind_can_be_looked_at() {
     let w = World::new().await;
     for kind in registry::KINDS {
