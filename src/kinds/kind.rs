@@ -176,7 +176,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
     }
     /// What deleting it would cost today, beyond what every restore changes.
     fn readiness(_id: &str, _spec: &Self::Spec, _copies: &Copies) -> Ready {
-        Ready::id_only()
+        if Self::KEEPS_ID { Ready::by_name() } else { Ready::id_only() }
     }
     /// The writing calls, in order, that `create` (`now` is `None`) or `converge` will make; for the plan's floor time.
     fn calls(now: Option<&Self::Spec>, want: &Self::Spec) -> Vec<&'static str>;

@@ -271,7 +271,10 @@ impl<'a> Maker<'a> {
         if let Some(Live::Replaced { spec: other }) = self.input.live.get(key) {
             let name = (facts.aside_name)(&key.id, other);
             let resolution = name.as_ref().map_or("refuse".to_owned(), |name| format!("rename aside, to {name}"));
-            let what = format!("{} `{}` is held by another one that was made since", facts.kind, key.id);
+            let what = format!(
+                "{} `{}` is held by another one that was made since; `--overwrite {}` keeps that one instead",
+                facts.kind, key.id, key.id
+            );
             self.conflicts.push(Conflict { resource: key.clone(), what: what.clone(), resolution, clashes: vec![] });
             if name.is_none() {
                 return Some(format!("{what}: remove or rename it, then plan again"));

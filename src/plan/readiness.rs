@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cost {
-    /// AWS refuses the deletion, or undoes it.
+    /// AWS refuses the deletion or undoes it; or it comes back as it was, under its own name.
     Nothing,
     /// It comes back under another id.
     Id,
@@ -30,6 +30,10 @@ impl Ready {
     /// Nothing but the id, which every restore changes and rewires.
     pub fn id_only() -> Self {
         Self { cost: Cost::Id, lost: "its id: what refers to it is rewired".into(), remedy: None }
+    }
+    /// Nothing at all: what names it goes on naming it.
+    pub fn by_name() -> Self {
+        Self { cost: Cost::Nothing, lost: "nothing: it comes back as it was, under its own name".into(), remedy: None }
     }
 }
 

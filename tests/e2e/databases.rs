@@ -135,6 +135,11 @@ async fn h28_h31_databases_come_back_from_their_copies_and_what_took_a_name_is_r
     assert!(first.contains("scratch") && first.contains("--allow-empty-data scratch"), "before all else: {plan}");
     assert!(steps.contains("aside"), "{plan}");
 
+    // Whoever wants the other one instead says so.
+    let kept = site.json(&["plan", "orders", "--at", "golden", "--overwrite", "orders"]).await;
+    let verbs: Vec<_> = kept["steps"].as_array().unwrap().iter().map(|s| s["verb"].as_str().unwrap()).collect();
+    assert!(verbs.contains(&"converge") && !verbs.contains(&"aside"), "{kept:#}");
+
     // The answer of the restore is lost: the retry finds what it made by its name and tag (H64).
     site.aws.lose_answer("RestoreDBInstanceFromDBSnapshot", 1);
     let restored = site.run(&["restore", "--tag", "app=shop", "--at", "golden", "--yes", "--output", "json"]).await;

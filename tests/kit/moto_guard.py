@@ -1482,6 +1482,11 @@ def restore_db_instance_to_point_in_time(self, source, target, overrides):
         self.databases.pop(resource).db_instance_identifier = original
 
 
+# AWS: these can be listed; moto knows neither, so there are none.
+replace(RDSResponse, "describe_db_cluster_endpoints")(lambda self: ActionResult({"DBClusterEndpoints": []}))
+replace(RDSResponse, "describe_db_proxy_endpoints")(lambda self: ActionResult({"DBProxyEndpoints": []}))
+
+
 # AWS: parameters can be taken back to what the engine has; moto has no such call.
 def reset(groups_of, name):
     def answer(self):

@@ -516,6 +516,7 @@ fn spec(c: &sdk::DbCluster) -> Spec {
     spec.kms_key_id = spec.kms_key_id.filter(|_| spec.storage_encrypted == Some(true));
     let is_serverless = spec.engine_mode.as_deref() == Some("serverless");
     spec.scaling_configuration_info = spec.scaling_configuration_info.filter(|_| is_serverless);
+    spec.performance_insights_enabled = spec.performance_insights_enabled.filter(|on| *on);
     spec.backtrack_window = spec.backtrack_window.filter(|w| *w != 0);
     spec.monitoring_interval = spec.monitoring_interval.filter(|i| *i != 0);
     spec

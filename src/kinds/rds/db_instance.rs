@@ -18,7 +18,7 @@ use crate::{
     mirror,
     plan::{
         facts::{Content, Phase},
-        readiness::{Copies, Cost, DataSource, Ready},
+        readiness::{Copies, DataSource, Ready},
     },
 };
 use aws_sdk_rds::{
@@ -749,11 +749,13 @@ fn managed(spec: &Spec) -> Option<bool> {
 async fn make(cx: &Cx, id: &str, spec: &Spec, step: &Step) -> Result<(), Failure> {
     let tags = Some(tags_on_create(&spec.tags, step));
     let spec = told(spec);
-    if spec.read_replica_source_db_instance_identifier.is_some()
-        || spec.read_replica_source_db_cluster_identifier.is_some()
-    {
-        let call = spec.create_db_instance_read_replica().map_err(unbuildable(REPLICA))?.set_tags(tags);
-        return call.send_with(&cx.rds).await.map_err(failed(REPLICA)).map(drop);
+    let source = spec.read_replica_source_db_instance_identifier.as_ref().map(|s| s.0.as_str());
+    if let Some(source) = source.or(spec.read_replica_source_db_cluster_identifier.as_ref().map(|s| s.0.as_str())) {
+        let action = REPLICA;
+        // Within a region a replica has the key of its source, and RDS refuses to be told one.
+        let key = spec.kms_key_id.as_ref().filter(|_| source.starts_with("arn:")).map(|k| k.0.clone());
+        let call = spec.create_db_instance_read_replica().map_err(unbuildable(action))?.set_kms_key_id(key);
+        return call.set_tags(tags).send_with(&cx.rds).await.map_err(failed(action)).map(drop);
     }
     if spec.db_cluster_identifier.is_some() {
         let call = spec.create_db_instance().map_err(unbuildable(CREATE))?.set_tags(tags);
@@ -1116,7 +1118,7 @@ impl Kind for DbInstance {
     }
     fn readiness(id: &str, spec: &Spec, copies: &Copies) -> Ready {
         if Self::content(spec) == Content::None {
-            return Ready { cost: Cost::Nothing, lost: "nothing: its content is another's".into(), remedy: None };
+            return Ready::by_name();
         }
         super::readiness_of_data(
             spec.deletion_protection,

@@ -21,14 +21,17 @@ use std::time::Duration;
 pub use super::ec2::{READS_AT_ONCE, all, already, failed, found, gone_already, unbuildable};
 
 pub mod db_cluster;
+pub mod db_cluster_endpoint;
 pub mod db_cluster_parameter_group;
 pub mod db_cluster_snapshot;
 pub mod db_instance;
 pub mod db_parameter_group;
 pub mod db_proxy;
+pub mod db_proxy_endpoint;
 pub mod db_snapshot;
 pub mod db_subnet_group;
 pub mod event_subscription;
+pub mod global_cluster;
 pub mod option_group;
 
 crate::tag!(aws_sdk_rds::types::Tag);
@@ -75,6 +78,7 @@ pub fn arn(cx: &Cx, word: &str, id: &str) -> String {
 fn word(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "rds:db-cluster" => "cluster",
+        "rds:db-cluster-endpoint" => "cluster-endpoint",
         "rds:db-cluster-parameter-group" => "cluster-pg",
         "rds:db-cluster-snapshot" => "cluster-snapshot",
         "rds:db-instance" => "db",
@@ -161,9 +165,12 @@ pub fn tag_calls(now: &Tags, want: &Tags) -> Vec<&'static str> {
 
 /// Takes the step's tag off what a restore made. What is gone meanwhile is passed over.
 pub async fn untag_step(cx: &Cx, kind: &KindName, id: &str) -> Result<(), Failure> {
-    let arn = match word(kind.as_str()) {
-        Some(word) => Some(arn(cx, word, id)),
-        None => db_proxy::arn(cx, id).await?,
+    let arn = match (word(kind.as_str()), kind.as_str()) {
+        (Some(word), _) => Some(arn(cx, word, id)),
+        (None, "rds:db-proxy") => db_proxy::arn(cx, id).await?,
+        (None, "rds:db-proxy-endpoint") => db_proxy_endpoint::arn(cx, id).await?,
+        (None, "rds:global-cluster") => Some(global_cluster::arn(cx, id)),
+        (None, _) => None,
     };
     let Some(arn) = arn else { return Ok(()) };
     let call = cx.rds.remove_tags_from_resource().resource_name(arn).tag_keys(Step::TAG);
