@@ -165,7 +165,9 @@ async fn restore_against_its_chain() {
     ask(Request::Snapshot { label: Some("golden".into()) }).await;
     environment.teardown(&ec2).await;
     let selector = Selector::Vpc(environment.vpc.clone());
-    let Answer::Plan(plan) = ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![] }).await else {
+    let Answer::Plan(plan) =
+        ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![], allow_empty: vec![] }).await
+    else {
         panic!("no plan")
     };
 

@@ -136,7 +136,8 @@ async fn h28_h31_databases_come_back_from_their_copies_and_what_took_a_name_is_r
     assert!(steps.contains("aside"), "{plan}");
 
     // Whoever wants the other one instead says so.
-    let kept = site.json(&["plan", "orders", "--at", "golden", "--overwrite", "orders"]).await;
+    let key = format!("aws/{}/{REGION}/rds:db-instance/orders", site.account);
+    let kept = site.json(&["plan", &key, "--at", "golden", "--overwrite", &key]).await;
     let verbs: Vec<_> = kept["steps"].as_array().unwrap().iter().map(|s| s["verb"].as_str().unwrap()).collect();
     assert!(verbs.contains(&"converge") && !verbs.contains(&"aside"), "{kept:#}");
 
