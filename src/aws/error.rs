@@ -263,6 +263,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn codes_of_rds_have_their_class() {
+        for (code, status, expected) in [
+            ("DBInstanceNotFound", 404, Class::NotFound),
+            ("DBInstanceAlreadyExists", 400, Class::Exists),
+            ("SubscriptionAlreadyExist", 400, Class::Exists),
+            ("DBProxyTargetAlreadyRegisteredFault", 400, Class::Exists),
+            ("InvalidDBInstanceState", 400, Class::Busy),
+            ("InvalidOptionGroupStateFault", 400, Class::Busy),
+            ("InvalidVPCNetworkStateFault", 400, Class::Invalid),
+            ("InstanceQuotaExceeded", 400, Class::Quota),
+            ("Throttling", 400, Class::Throttled),
+        ] {
+            assert_eq!(class(code, status).await, expected, "{code}");
+        }
+    }
+
+    #[tokio::test]
     async fn codes_of_ec2_have_their_class() {
         for (code, status, expected) in [
             ("InvalidVpcID.NotFound", 400, Class::NotFound),

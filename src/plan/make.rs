@@ -352,7 +352,6 @@ impl<'a> Maker<'a> {
                 want: other.clone(),
                 live: Some(Hash::of(other)),
                 changes: vec![diff::Change { path: "name".into(), from: key.id.clone().into(), to: name.into() }],
-                refs: BTreeSet::new(),
                 ..draft(Verb::Aside, vec![])
             });
         }
@@ -610,10 +609,11 @@ impl<'a> Maker<'a> {
             .map(|(i, d)| {
                 let mut after = BTreeSet::new();
                 let Some(facts) = self.facts(&d.key) else { return after };
-                if matches!(d.verb, Verb::Skip | Verb::Aside) {
+                if d.verb == Verb::Skip {
                     return after;
                 }
-                if d.verb.makes() {
+                // A name is taken from another one only when what is to have it can be made.
+                if d.verb.makes() || d.verb == Verb::Aside {
                     let hard = d.refs.iter().filter(|r| r.strength == Strength::Hard);
                     after.extend(hard.filter_map(|r| made.get(&r.target)).copied());
                     after.extend(aside.get(&d.key).copied());

@@ -455,6 +455,11 @@ fn another_one_under_the_name_is_renamed_before_the_first_is_made_again() {
     let (aside, create) = (position(&plan, "aside db"), position(&plan, "create db"));
     assert!(plan.steps[create].after.contains(&plan.steps[aside].number));
     assert_eq!(plan.steps[aside].changes[0].to, json!("db-aside-two"));
+    // Not before what it needs is there again.
+    w.gone("net", "n");
+    let torn = w.of_data();
+    let (net, renamed) = (position(&torn, "create n"), position(&torn, "aside db"));
+    assert!(torn.steps[renamed].after.contains(&torn.steps[net].number), "{:?}", said(&torn));
     assert_eq!(plan.steps[aside].live, Some(Hash::of(&data("two"))));
     assert!(plan.conflicts.iter().any(|c| c.resolution == "rename aside, to db-aside-two"), "{:?}", plan.conflicts);
     // What an earlier restore made in its place is the same one.

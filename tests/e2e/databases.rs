@@ -208,3 +208,30 @@ async fn h28_h31_databases_come_back_from_their_copies_and_what_took_a_name_is_r
     assert!(why.contains("--no-manage-master-user-password"), "{why}");
     assert!(find(&rds, "scratch").await.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h28_what_an_agent_made_in_place_of_a_database_that_it_deleted_is_renamed_on_approval() {
+    let site = Site::new().await;
+    site.configure("mode = \"approve\"");
+    let own = rds(&site);
+    instance(&own, "orders", 7).send().await.unwrap();
+    let was = find(&own, "orders").await.unwrap();
+    let _daemon = site.daemon().await;
+    let agent = site.agent_at_databases().await;
+    let gone = agent.delete_db_instance().db_instance_identifier("orders");
+    gone.final_db_snapshot_identifier("orders-final").send().await.unwrap();
+    instance(&agent, "orders", 1).db_name("imposter").send().await.unwrap();
+
+    let incident = site.whole_incident_in("awaiting-approval").await;
+    about(&incident["lost"], "rds:db-instance/orders");
+    let plan = site.json(&["plan", incident["id"].as_str().unwrap()]).await;
+    let step = plan["steps"].as_array().unwrap().iter().find(|s| s["verb"] == "create").unwrap();
+    assert_eq!(step["source"]["what"], "manual snapshot orders-final", "{plan:#}");
+    site.json(&["approve", incident["plan"].as_str().unwrap()]).await;
+    site.incident_in("partly-restored").await; // a conflict was settled, and that is said
+    let is = find(&own, "orders").await.unwrap();
+    assert_eq!((is.db_name(), is.backup_retention_period()), (None, was.backup_retention_period()));
+    let all = own.describe_db_instances().send().await.unwrap();
+    let aside: Vec<_> = all.db_instances().iter().filter(|i| i.db_name() == Some("imposter")).collect();
+    assert!(aside.len() == 1 && aside[0].db_instance_identifier().unwrap().starts_with("orders-aside-"));
+}
