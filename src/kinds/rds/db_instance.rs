@@ -1325,6 +1325,27 @@ mod tests {
         assert!(name.len() <= 63 && !name.contains("--") && name.starts_with("aaa"), "{name}");
     }
 
+    /// Names are ids here, and the name of one may stand anywhere in another.
+    #[tokio::test]
+    async fn an_element_that_the_sdk_drops_is_kept_beside_the_instance_that_has_it() {
+        let canned = Canned::new(|_| {
+            let row = |id: &str, db: &str, new: &str| {
+                format!(
+                    "<DBInstance><DBInstanceIdentifier>{id}</DBInstanceIdentifier><DBInstanceStatus>available</DBInstanceStatus><DBName>{db}</DBName><DBSubnetGroup><DBSubnetGroupName>{id}</DBSubnetGroupName><VpcId>vpc-1</VpcId></DBSubnetGroup><VpcSecurityGroups><VpcSecurityGroupMembership><VpcSecurityGroupId>sg-1</VpcSecurityGroupId><Status>active</Status></VpcSecurityGroupMembership></VpcSecurityGroups><TagList><Tag><Key>a</Key><Value>1</Value></Tag></TagList>{new}</DBInstance>"
+                )
+            };
+            Answer::Ok(format!(
+                "<DBInstances>{}{}</DBInstances>",
+                row("a", "b", "<BrandNew><Deep>7</Deep></BrandNew>"),
+                row("b", "a", "")
+            ))
+        });
+        let kind = crate::kinds::registry::kind(&"rds:db-instance".parse().unwrap()).unwrap();
+        let seen = kind.look(&canned.cx(), Which::All).await.unwrap();
+        let unmapped: Vec<_> = seen.iter().map(|s| (s.id.as_str(), s.unmapped.clone())).collect();
+        assert_eq!(unmapped, [("a", json!({"BrandNew/Deep": "7"})), ("b", Value::Null)]);
+    }
+
     #[tokio::test]
     async fn creating_is_waited_for_and_what_never_ends_well_is_told() {
         for (status, settled) in [
