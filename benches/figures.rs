@@ -178,7 +178,8 @@ async fn restore(parallel: usize, latency: Duration) -> Restored {
     environment.teardown(&ec2).await;
     let selector = Selector::Vpc(environment.vpc.clone());
     let Answer::Plan(plan) =
-        ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![], into: None }).await
+        ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![], allow_empty: vec![], into: None })
+            .await
     else {
         panic!("no plan")
     };

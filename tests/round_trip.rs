@@ -1,4 +1,4 @@
-//! Every kind of EC2 against the emulator, by one table: made with every option that it keeps, read, deleted, made again by the
+//! Every kind of EC2 and RDS against the emulator, those of EC2 by one table: made with every option that it keeps, read, deleted, made again by the
 //! kind, read back equal through the remap; changed and put back; each step twice, and still there once. Beside the table, what is
 //! special about single kinds.
 use aws_sdk_ec2::{Client, types as sdk};
@@ -368,10 +368,16 @@ impl World {
         let credentials = emulator.credentials(&account).await;
         let config = emulator.sdk_config(&credentials, "eu-west-1", &emulator.endpoint());
         let ec2 = Client::new(&config);
+        let rds = aws_sdk_rds::Client::new(&config);
         let scope = format!("aws/{account}/eu-west-1").parse().unwrap();
         let quotas = aws_sdk_servicequotas::Client::new(&config);
         let script = Script::new(&credentials, "eu-west-1", &emulator.endpoint());
-        World { cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2, quotas }, script, remap: Remap::default(), steps: 0 }
+        World {
+            cx: Cx { scope, ec2: ec2.clone(), ec2_once: ec2, rds, quotas },
+            script,
+            remap: Remap::default(),
+            steps: 0,
+        }
     }
     async fn read(&self, name: &str, id: &str) -> Option<Value> {
         kind(name).read(&self.cx, id).await.unwrap().map(|c| c.spec)
@@ -643,6 +649,235 @@ async fn h15_h21_an_instance_comes_back_with_its_address_its_options_and_its_dis
     let now = live["network_interfaces"][0]["network_interface_id"]["id"].as_str().unwrap();
     w.remap.insert(&"ec2:network-interface".parse().unwrap(), old, now);
     w.link("ec2:instance", &new, &spec).await;
+}
+
+/// What a database is made from, as a plan says it, and what tells the new one from the old.
+impl World {
+    async fn restore_database(&mut self, name: &str, id: &str, spec: &Value) {
+        let sources = kind(name).sources(&self.cx, id, spec).await.unwrap();
+        let mut want = spec.clone();
+        if let Some(source) = sources.first() {
+            want["restore_from"] = source.from.clone();
+        }
+        self.restore(name, id, &want).await;
+        let member = kind(name).facts().identity.unwrap();
+        let made = self.read(name, id).await.unwrap();
+        let (was, is) = (&spec[member], &made[member]);
+        assert_ne!(was, is, "another resource under the same name");
+        let of = was["$late"].as_str().unwrap().parse().unwrap();
+        self.remap.insert(&of, was["id"].as_str().unwrap(), is["id"].as_str().unwrap());
+        self.link(name, id, spec).await;
+    }
+}
+
+fn rds_tag(value: &str) -> aws_sdk_rds::types::Tag {
+    aws_sdk_rds::types::Tag::builder().key("Name").value(value).build()
+}
+async fn two_subnets(ec2: &Client) -> (String, String, String) {
+    let vpc = ec2.create_vpc().cidr_block("10.8.0.0/16").send().await.unwrap().vpc.unwrap().vpc_id.unwrap();
+    let mut subnets = vec![];
+    for (zone, block) in [("eu-west-1a", "10.8.1.0/24"), ("eu-west-1b", "10.8.2.0/24")] {
+        let made = ec2.create_subnet().vpc_id(&vpc).cidr_block(block).availability_zone(zone).send().await.unwrap();
+        subnets.push(made.subnet.unwrap().subnet_id.unwrap());
+    }
+    let b = subnets.pop().unwrap();
+    (vpc, subnets.pop().unwrap(), b)
+}
+
+/// H32: groups come back before what needs them, under their own names, each with what a user set.
+#[tokio::test]
+async fn h32_groups_of_rds_come_back_under_their_names() {
+    use aws_sdk_rds::types::{ApplyMethod, OptionConfiguration, OptionSetting, Parameter};
+    let mut w = World::new().await;
+    let (rds, ec2) = (w.cx.rds.clone(), w.cx.ec2.clone());
+    let (_, a, b) = two_subnets(&ec2).await;
+    let call = rds.create_db_subnet_group().db_subnet_group_name("data").db_subnet_group_description("d");
+    call.subnet_ids(&a).subnet_ids(&b).tags(rds_tag("data")).send().await.unwrap();
+    let parameters = |n: usize| {
+        let row = |i| Parameter::builder().parameter_name(format!("p{i}")).parameter_value("1");
+        Some((0..n).map(|i| row(i).apply_method(ApplyMethod::Immediate).build()).collect::<Vec<_>>())
+    };
+    let call = rds.create_db_parameter_group().db_parameter_group_name("app").db_parameter_group_family("mysql8.0");
+    call.description("d").tags(rds_tag("app")).send().await.unwrap();
+    rds.modify_db_parameter_group().db_parameter_group_name("app").set_parameters(parameters(25)).send().await.unwrap();
+    let call = rds.create_db_cluster_parameter_group().db_cluster_parameter_group_name("aurora");
+    call.db_parameter_group_family("aurora-mysql8.0").description("d").tags(rds_tag("a")).send().await.unwrap();
+    let call = rds.modify_db_cluster_parameter_group().db_cluster_parameter_group_name("aurora");
+    call.set_parameters(parameters(3)).send().await.unwrap();
+    let call = rds.create_option_group().option_group_name("opts").engine_name("mysql").major_engine_version("8.0");
+    call.option_group_description("d").tags(rds_tag("o")).send().await.unwrap();
+    let setting = OptionSetting::builder().name("SERVER_AUDIT_EVENTS").value("CONNECT").build();
+    let option = OptionConfiguration::builder().option_name("MARIADB_AUDIT_PLUGIN").option_settings(setting).build();
+    rds.modify_option_group().option_group_name("opts").options_to_include(option).send().await.unwrap();
+
+    let all = [
+        ("rds:db-subnet-group", "data"),
+        ("rds:db-parameter-group", "app"),
+        ("rds:db-cluster-parameter-group", "aurora"),
+        ("rds:option-group", "opts"),
+    ];
+    let mut specs = vec![];
+    for (name, id) in all {
+        let listed = kind(name).look(&w.cx, Which::All).await.unwrap();
+        assert_eq!(listed.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), [id], "{name}: the defaults are nobody's");
+        specs.push(w.read(name, id).await.unwrap());
+        assert!(specs.last().unwrap()["tags"]["Name"].is_string(), "{name}");
+    }
+    rds.delete_db_subnet_group().db_subnet_group_name("data").send().await.unwrap();
+    rds.delete_db_parameter_group().db_parameter_group_name("app").send().await.unwrap();
+    rds.delete_db_cluster_parameter_group().db_cluster_parameter_group_name("aurora").send().await.unwrap();
+    rds.delete_option_group().option_group_name("opts").send().await.unwrap();
+    for ((name, id), spec) in all.into_iter().zip(&specs) {
+        assert_eq!(w.read(name, id).await, None, "{name}");
+        assert_eq!(w.restore(name, id, spec).await, id);
+        w.link(name, id, spec).await;
+        // H64: asked twice, made once, by the step that made it; another step's is not taken for it.
+        let same = Step { restore: "r-1".into(), number: w.steps };
+        assert_eq!(kind(name).create(&w.cx, spec, &same).await.unwrap(), id, "{name}");
+        let other = Step { restore: "r-2".into(), number: w.steps };
+        kind(name).create(&w.cx, spec, &other).await.unwrap_err();
+    }
+    // What an agent changes in place is converged.
+    let call = rds.modify_db_parameter_group().db_parameter_group_name("app");
+    let row = Parameter::builder().parameter_name("extra").parameter_value("9").apply_method(ApplyMethod::Immediate);
+    call.parameters(row.build()).send().await.unwrap();
+    w.link("rds:db-parameter-group", "app", &specs[1]).await;
+}
+
+#[tokio::test]
+async fn h28_h30_an_instance_comes_back_from_its_final_snapshot_or_its_retained_backup() {
+    let mut w = World::new().await;
+    let (rds, ec2) = (w.cx.rds.clone(), w.cx.ec2.clone());
+    let (vpc, a, b) = two_subnets(&ec2).await;
+    let group = ec2.create_security_group().vpc_id(&vpc).group_name("db").description("db");
+    let group = group.send().await.unwrap().group_id.unwrap();
+    let call = rds.create_db_subnet_group().db_subnet_group_name("data").db_subnet_group_description("d");
+    call.subnet_ids(&a).subnet_ids(&b).send().await.unwrap();
+    let call = rds.create_db_instance().db_instance_identifier("orders").db_instance_class("db.t3.medium");
+    let call = call.engine("mysql").engine_version("8.0.35").allocated_storage(30).storage_type("gp3").port(3307);
+    let call = call.master_username("admin").master_user_password("not-kept-anywhere").backup_retention_period(3);
+    let call =
+        call.db_subnet_group_name("data").vpc_security_group_ids(&group).enable_iam_database_authentication(true);
+    let call = call.enable_cloudwatch_logs_exports("error").copy_tags_to_snapshot(true).tags(rds_tag("orders"));
+    call.preferred_maintenance_window("sun:05:00-sun:06:00").send().await.unwrap();
+    let call =
+        rds.modify_db_instance().db_instance_identifier("orders").monitoring_interval(60).apply_immediately(true);
+    call.send().await.unwrap();
+    let role = "arn:aws:iam::111122223333:role/s3-import";
+    let call = rds.add_role_to_db_instance().db_instance_identifier("orders").feature_name("s3Import");
+    call.role_arn(role).send().await.unwrap();
+    let spec = w.read("rds:db-instance", "orders").await.unwrap();
+    assert!(!spec.to_string().contains("not-kept"), "no password is ever stored");
+    assert_eq!(spec["monitoring_interval"], 60);
+
+    let call = rds.delete_db_instance().db_instance_identifier("orders").final_db_snapshot_identifier("orders-final");
+    call.send().await.unwrap();
+    assert_eq!(w.read("rds:db-instance", "orders").await, None);
+    w.restore_database("rds:db-instance", "orders", &spec).await;
+
+    // From its retained backup, which comes before any snapshot.
+    let again = w.remap.apply(&spec);
+    let call = rds.delete_db_instance().db_instance_identifier("orders").skip_final_snapshot(true);
+    call.delete_automated_backups(false).send().await.unwrap();
+    let sources = kind("rds:db-instance").sources(&w.cx, "orders", &again).await.unwrap();
+    assert_eq!(sources[0].what, "its retained automated backup", "{sources:?}");
+    w.restore_database("rds:db-instance", "orders", &again).await;
+
+    // A replica is made again from what it replicates.
+    let call = rds.create_db_instance_read_replica().db_instance_identifier("orders-ro");
+    call.source_db_instance_identifier("orders").send().await.unwrap();
+    let replica = w.read("rds:db-instance", "orders-ro").await.unwrap();
+    assert_eq!(replica["read_replica_source_db_instance_identifier"]["id"], "orders");
+    rds.delete_db_instance().db_instance_identifier("orders-ro").skip_final_snapshot(true).send().await.unwrap();
+    w.restore_database("rds:db-instance", "orders-ro", &replica).await;
+}
+
+#[tokio::test]
+async fn h31_an_aurora_cluster_comes_back_with_its_members() {
+    let mut w = World::new().await;
+    let rds = w.cx.rds.clone();
+    let call = rds.create_db_cluster().db_cluster_identifier("ledger").engine("aurora-mysql").port(3310);
+    let call = call.engine_version("8.0.mysql_aurora.3.04.0").master_username("admin").backup_retention_period(5);
+    let call = call.master_user_password("not-kept-anywhere").copy_tags_to_snapshot(true).tags(rds_tag("ledger"));
+    call.preferred_maintenance_window("sun:05:00-sun:06:00").send().await.unwrap();
+    for (id, tier) in [("ledger-1", 1), ("ledger-2", 5)] {
+        let call = rds.create_db_instance().db_instance_identifier(id).db_instance_class("db.r6g.large");
+        let call = call.engine("aurora-mysql").db_cluster_identifier("ledger").promotion_tier(tier);
+        call.tags(rds_tag(id)).send().await.unwrap();
+    }
+    let call = rds.create_db_cluster_snapshot().db_cluster_identifier("ledger");
+    call.db_cluster_snapshot_identifier("nightly").send().await.unwrap();
+    let cluster = w.read("rds:db-cluster", "ledger").await.unwrap();
+    let mut members = vec![];
+    for id in ["ledger-1", "ledger-2"] {
+        members.push((id, w.read("rds:db-instance", id).await.unwrap()));
+        rds.delete_db_instance().db_instance_identifier(id).skip_final_snapshot(true).send().await.unwrap();
+    }
+    rds.delete_db_cluster().db_cluster_identifier("ledger").skip_final_snapshot(true).send().await.unwrap();
+    assert_eq!(w.read("rds:db-cluster", "ledger").await, None);
+    w.restore_database("rds:db-cluster", "ledger", &cluster).await;
+    for (id, spec) in &members {
+        assert_eq!(spec["db_cluster_identifier"]["id"], "ledger");
+        w.restore_database("rds:db-instance", id, spec).await;
+    }
+    let found = rds.describe_db_clusters().db_cluster_identifier("ledger").send().await.unwrap();
+    assert_eq!(found.db_clusters()[0].db_cluster_members().len(), 2);
+
+    // With whom a snapshot is shared is put right; a deleted one is gone for good.
+    let snapshot = w.read("rds:db-cluster-snapshot", "nightly").await.unwrap();
+    let call = rds.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier("nightly");
+    call.attribute_name("restore").values_to_add("222233334444").send().await.unwrap();
+    let shared = w.read("rds:db-cluster-snapshot", "nightly").await.unwrap();
+    assert_eq!(shared["shared_with"], serde_json::json!(["222233334444"]));
+    w.link("rds:db-cluster-snapshot", "nightly", &snapshot).await;
+    rds.delete_db_cluster_snapshot().db_cluster_snapshot_identifier("nightly").send().await.unwrap();
+    assert_eq!(w.read("rds:db-cluster-snapshot", "nightly").await, None);
+    let step = Step { restore: "r-1".into(), number: 99 };
+    let f = kind("rds:db-cluster-snapshot").create(&w.cx, &snapshot, &step).await.unwrap_err();
+    assert!(f.message.contains("RDS keeps nothing"), "{f}");
+}
+
+#[tokio::test]
+async fn a_subscription_and_a_proxy_come_back_with_what_they_are_tied_to() {
+    use aws_sdk_rds::types as db;
+    let mut w = World::new().await;
+    let (rds, ec2) = (w.cx.rds.clone(), w.cx.ec2.clone());
+    let (_, a, b) = two_subnets(&ec2).await;
+    let call = rds.create_db_instance().db_instance_identifier("orders").db_instance_class("db.t3.medium");
+    let call = call.engine("mysql").engine_version("8.0.35").allocated_storage(20).master_username("admin");
+    call.master_user_password("not-kept-anywhere").send().await.unwrap();
+    let call = rds.create_event_subscription().subscription_name("alerts").sns_topic_arn("arn:aws:sns:eu-west-1:1:t");
+    let call = call.source_type("db-instance").event_categories("failover").enabled(true);
+    call.tags(rds_tag("alerts")).send().await.unwrap();
+    let auth = db::UserAuthConfig::builder().auth_scheme(db::AuthScheme::Secrets).iam_auth(db::IamAuthMode::Required);
+    let auth = auth.secret_arn("arn:aws:secretsmanager:eu-west-1:1:secret:s").build();
+    let call = rds.create_db_proxy().db_proxy_name("front").engine_family(db::EngineFamily::Mysql).auth(auth);
+    let call = call.role_arn("arn:aws:iam::111122223333:role/proxy").vpc_subnet_ids(&a).vpc_subnet_ids(&b);
+    call.require_tls(true).tags(rds_tag("front")).send().await.unwrap();
+    let pool = db::ConnectionPoolConfiguration::builder().max_connections_percent(70).build();
+    let call = rds.modify_db_proxy_target_group().db_proxy_name("front").target_group_name("default");
+    call.connection_pool_config(pool).send().await.unwrap();
+    let call = rds.register_db_proxy_targets().db_proxy_name("front").target_group_name("default");
+    call.db_instance_identifiers("orders").send().await.unwrap();
+
+    let all = [("rds:event-subscription", "alerts"), ("rds:db-proxy", "front")];
+    let mut specs = vec![];
+    for (name, id) in all {
+        specs.push(w.read(name, id).await.unwrap());
+    }
+    assert_eq!(specs[1]["instances"][0]["id"], "orders");
+    rds.delete_event_subscription().subscription_name("alerts").send().await.unwrap();
+    rds.delete_db_proxy().db_proxy_name("front").send().await.unwrap();
+    for ((name, id), spec) in all.into_iter().zip(&specs) {
+        assert_eq!(w.read(name, id).await, None, "{name}");
+        w.restore(name, id, spec).await;
+        w.link(name, id, spec).await;
+        let same = Step { restore: "r-1".into(), number: w.steps };
+        assert_eq!(kind(name).create(&w.cx, spec, &same).await.unwrap(), id, "{name}");
+    }
+    let call = rds.deregister_db_proxy_targets().db_proxy_name("front").target_group_name("default");
+    call.db_instance_identifiers("orders").send().await.unwrap();
+    w.link("rds:db-proxy", "front", &specs[1]).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! AWS for unit tests: a connector behind the real SDK client that answers from a closure and keeps what was asked.
 use super::{Cx, tap::Tap};
+use aws_sdk_ec2::config::{BehaviorVersion, Region, SharedCredentialsProvider, retry::RetryConfig};
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
     orchestrator::{HttpRequest, HttpResponse},
@@ -11,6 +12,9 @@ use std::{
     fmt,
     sync::{Arc, Mutex},
 };
+
+/// Of the query protocol, whose envelopes differ from EC2's.
+const RDS_VERSION: &str = "2014-10-31";
 
 /// One call: its operation and the parameters of its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +37,9 @@ impl Call {
 /// What comes back.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// The body of an EC2 answer, without its envelope.
+    /// The body of an answer, without its envelope.
     Ok(String),
-    /// An EC2 error: status, code, message.
+    /// An error of AWS: status, code, message.
     Error(u16, &'static str, &'static str),
     /// Any body with any status.
     Raw(u16, String),
@@ -80,18 +84,23 @@ impl Canned {
     /// A context whose clients all speak to this. No retries: what fails is seen at once.
     pub fn cx(&self) -> Cx {
         let client = aws_sdk_ec2::Client::from_conf(self.config().build());
-        let quotas = super::quotas::client(
-            &aws_config::SdkConfig::builder()
-                .behavior_version(aws_config::BehaviorVersion::latest())
-                .region(aws_config::Region::new("eu-west-1"))
-                .credentials_provider(aws_sdk_ec2::config::SharedCredentialsProvider::new(credentials()))
-                .http_client(self.http())
-                .build(),
-        );
-        Cx { scope: "aws/111122223333/eu-west-1".parse().unwrap(), ec2: client.clone(), ec2_once: client, quotas }
+        let config = aws_config::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials()))
+            .retry_config(RetryConfig::disabled())
+            .http_client(self.http())
+            .build();
+        let rds = aws_sdk_rds::config::Builder::from(&config).interceptor(Tap).build();
+        Cx {
+            scope: "aws/111122223333/eu-west-1".parse().unwrap(),
+            ec2: client.clone(),
+            ec2_once: client,
+            rds: aws_sdk_rds::Client::from_conf(rds),
+            quotas: super::quotas::client(&config),
+        }
     }
     pub fn config(&self) -> aws_sdk_ec2::config::Builder {
-        use aws_sdk_ec2::config::{BehaviorVersion, Region, retry::RetryConfig};
         aws_sdk_ec2::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
@@ -115,11 +124,24 @@ impl HttpConnector for Canned {
         let call = Call { action, params };
         let answer = (self.say)(&call);
         let action = call.action.clone();
+        let is_rds = call.get("Version") == RDS_VERSION;
         self.asked.lock().unwrap().push(call);
         let response = |status: u16, body: String| {
             HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))))
         };
         match answer {
+            Answer::Ok(body) if is_rds => response(
+                200,
+                format!(
+                    "<{action}Response xmlns=\"http://rds.amazonaws.com/doc/{RDS_VERSION}/\"><{action}Result>{body}</{action}Result><ResponseMetadata><RequestId>req-1</RequestId></ResponseMetadata></{action}Response>"
+                ),
+            ),
+            Answer::Error(status, code, message) if is_rds => response(
+                status,
+                format!(
+                    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>req-1</RequestId></ErrorResponse>"
+                ),
+            ),
             Answer::Ok(body) => response(
                 200,
                 format!(

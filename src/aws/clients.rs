@@ -212,22 +212,24 @@ impl Aws {
                 .build(),
             None => config.build(),
         };
-        let paced = Paced::client(self.http.clone(), self.budget(scope), purpose, "ec2");
-        let build = |attempts: u32, partition: RetryPartition| {
-            let retries = RetryConfig::standard().with_max_attempts(attempts);
-            let builder = aws_sdk_ec2::config::Builder::from(&config);
-            let builder = builder.retry_config(retries).retry_partition(partition);
-            // A request that waits for its turn would be taken for a stalled upload; answers are still watched.
-            let builder = builder
-                .stalled_stream_protection(StalledStreamProtectionConfig::enabled().upload_enabled(false).build());
-            aws_sdk_ec2::Client::from_conf(builder.http_client(paced.clone()).interceptor(Tap).build())
-        };
-        // A custom partition is shared with nobody, not even one of the same name: each context has a quota of its own.
-        let partition = || RetryPartition::custom(format!("{purpose:?}-{scope}")).build();
+        // Each service's builder is a type of its own, with the same methods.
+        macro_rules! client {
+            ($sdk:ident, $service:literal, $attempts:expr) => {{
+                let builder = $sdk::config::Builder::from(&config)
+                    .retry_config(RetryConfig::standard().with_max_attempts($attempts))
+                    // Shared with nobody, not even one of the same name: each client has a quota of its own.
+                    .retry_partition(RetryPartition::custom(format!("{purpose:?}-{scope}")).build())
+                    // A request that waits for its turn would be taken for a stalled upload; answers are still watched.
+                    .stalled_stream_protection(StalledStreamProtectionConfig::enabled().upload_enabled(false).build())
+                    .http_client(Paced::client(self.http.clone(), self.budget(scope), purpose, $service));
+                $sdk::Client::from_conf(builder.interceptor(Tap).build())
+            }};
+        }
         Ok(Cx {
             scope: scope.clone(),
-            ec2: build(ATTEMPTS, partition()),
-            ec2_once: build(1, partition()),
+            ec2: client!(aws_sdk_ec2, "ec2", ATTEMPTS),
+            ec2_once: client!(aws_sdk_ec2, "ec2", 1),
+            rds: client!(aws_sdk_rds, "rds", ATTEMPTS),
             quotas: super::quotas::client(&config),
         })
     }

@@ -193,7 +193,8 @@ fn chain(e: &dyn std::error::Error) -> String {
     text
 }
 
-/// Codes of EC2, STS and SQS (Amazon EC2 API "Error codes"; the others' common errors).
+/// Codes of EC2, RDS, STS and SQS (Amazon EC2 API "Error codes"; Amazon RDS API, errors of each action; the others' common
+/// errors).
 fn class_of(code: &str, status: u16) -> Class {
     match code {
         "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "SlowDown" => {
@@ -224,11 +225,27 @@ fn class_of(code: &str, status: u16) -> Class {
         {
             Class::NotFound
         }
-        c if c.contains("Duplicate") || c.contains("AlreadyExists") || c.contains("Conflict") => Class::Exists,
-        c if c.contains("LimitExceeded") => Class::Quota,
+        // `SubscriptionAlreadyExist`, `DBProxyTargetAlreadyRegisteredFault`
+        c if c.contains("Duplicate")
+            || c.contains("AlreadyExist")
+            || c.contains("AlreadyRegistered")
+            || c.contains("Conflict") =>
+        {
+            Class::Exists
+        }
+        // `InvalidDBInstanceState`, `InvalidOptionGroupStateFault`: RDS changes one thing at a time.
+        c if c.starts_with("Invalid") && (c.ends_with("State") || c.ends_with("StateFault")) && is_of_rds(c) => {
+            Class::Busy
+        }
+        c if c.contains("LimitExceeded") || c.contains("QuotaExceeded") => Class::Quota,
         _ if status >= 500 => Class::Server,
         _ => Class::Invalid,
     }
+}
+
+/// A state of what RDS manages; that of a network ("InvalidVPCNetworkStateFault") passes by no waiting.
+fn is_of_rds(code: &str) -> bool {
+    ["DB", "OptionGroup", "GlobalCluster", "EventSubscription"].iter().any(|what| code.contains(what))
 }
 
 #[cfg(test)]
@@ -243,6 +260,23 @@ mod tests {
     }
     async fn class(code: &'static str, status: u16) -> Class {
         failure(Answer::Error(status, code, "why")).await.class
+    }
+
+    #[tokio::test]
+    async fn codes_of_rds_have_their_class() {
+        for (code, status, expected) in [
+            ("DBInstanceNotFound", 404, Class::NotFound),
+            ("DBInstanceAlreadyExists", 400, Class::Exists),
+            ("SubscriptionAlreadyExist", 400, Class::Exists),
+            ("DBProxyTargetAlreadyRegisteredFault", 400, Class::Exists),
+            ("InvalidDBInstanceState", 400, Class::Busy),
+            ("InvalidOptionGroupStateFault", 400, Class::Busy),
+            ("InvalidVPCNetworkStateFault", 400, Class::Invalid),
+            ("InstanceQuotaExceeded", 400, Class::Quota),
+            ("Throttling", 400, Class::Throttled),
+        ] {
+            assert_eq!(class(code, status).await, expected, "{code}");
+        }
     }
 
     #[tokio::test]

@@ -23,4 +23,6 @@ pub struct Cx {
     /// Creates: one attempt each, since a lost answer may hide a success (H64). The engine looks before it tries again.
     pub ec2_once: aws_sdk_ec2::Client,
     pub quotas: aws_sdk_servicequotas::Client,
+    /// Creates too: what RDS makes has the name that it was asked for, so a second attempt finds the first one's (H64).
+    pub rds: aws_sdk_rds::Client,
 }

@@ -67,7 +67,10 @@ impl Follower {
                     out.insert(key);
                 }
                 Target::Resource(_) => {}
-                Target::Named { name, .. } => {
+                Target::Named { kind, name } => {
+                    // What is known by its name needs no look-up, and may have been made just now.
+                    let by_name = kind.filter(|k| registry::kind(k).is_some_and(|k| k.facts().keeps_id));
+                    out.extend(by_name.map(|kind| record.scope.key(kind, &name)));
                     out.extend(
                         self.capture
                             .store

@@ -67,6 +67,9 @@ pub struct Choice {
     /// --into-region [default: where it was]
     #[arg(long, value_name = "ID")]
     pub into_account: Option<AccountId>,
+    /// Make this database empty where no copy of its content is left; may be given more than once [default: none]
+    #[arg(long, value_name = "RESOURCE")]
+    pub allow_empty_data: Vec<String>,
 }
 
 const ALLOWED: &str =
@@ -88,14 +91,21 @@ impl Choice {
             Target::Stored(digest) if self.into().is_some() => Err(Fault::usage(format!(
                 "plan {digest} is made already, and says where it builds; --into-region and --into-account are for a new one"
             ))),
-            Target::Stored(digest) if self.at.is_some() || !self.overwrite.is_empty() => Err(Fault::usage(format!(
-                "plan {digest} is made already; --at and --overwrite are for a new one: name the incident or the resources"
-            ))),
-            Target::Stored(digest) => Ok(Request::StoredPlan { digest }),
-            Target::New(selector) => {
-                let (at, overwrite) = (self.at.clone(), self.overwrite.clone());
-                Ok(Request::Plan { selector, at, overwrite, into: self.into() })
+            Target::Stored(digest)
+                if self.at.is_some() || !self.overwrite.is_empty() || !self.allow_empty_data.is_empty() =>
+            {
+                Err(Fault::usage(format!(
+                    "plan {digest} is made already; --at, --overwrite and --allow-empty-data are for a new one: name the incident or the resources"
+                )))
             }
+            Target::Stored(digest) => Ok(Request::StoredPlan { digest }),
+            Target::New(selector) => Ok(Request::Plan {
+                selector,
+                at: self.at.clone(),
+                overwrite: self.overwrite.clone(),
+                allow_empty: self.allow_empty_data.clone(),
+                into: self.into(),
+            }),
         }
     }
     fn into(&self) -> Option<Destination> {

@@ -132,12 +132,21 @@ fn the_form_of_a_word_decides_what_is_restored() {
         at,
         overwrite: overwrite.iter().map(ToString::to_string).collect(),
         into: None,
+        allow_empty: vec![],
+    };
+    let empty = Request::Plan {
+        selector: Selector::Resources(vec!["orders".into()]),
+        at: None,
+        overwrite: vec![],
+        allow_empty: vec!["orders".into()],
+        into: None,
     };
     let resources = |r: &[&str]| Selector::Resources(r.iter().map(ToString::to_string).collect());
     let cases = [
         ("inc-0a1b2c3d", plan(Selector::Incident("inc-0a1b2c3d".parse().unwrap()), None, &[])),
         ("vpc-1 app --at 2h", plan(resources(&["vpc-1", "app"]), Some(at("2h")), &[])),
         ("vpc-1 --overwrite sg-1 --overwrite sg-2", plan(resources(&["vpc-1"]), None, &["sg-1", "sg-2"])),
+        ("orders --allow-empty-data orders", empty),
         ("--overwrite sg-1 vpc-1", plan(resources(&["vpc-1"]), None, &["sg-1"])),
         ("--vpc vpc-1", plan(Selector::Vpc("vpc-1".into()), None, &[])),
         ("--tag env=a=b", plan(Selector::Tag { key: "env".into(), value: "a=b".into() }, None, &[])),

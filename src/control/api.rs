@@ -67,7 +67,8 @@ pub enum Request {
     Incident {
         id: IncidentId,
     },
-    /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten.
+    /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten. `allow_empty`: what may be
+    /// made empty where no copy of its content is left.
     Plan {
         selector: Selector,
         at: Option<At>,
@@ -75,6 +76,8 @@ pub enum Request {
         /// Where to build it, if elsewhere than it was.
         #[serde(default)]
         into: Option<Destination>,
+        #[serde(default)]
+        allow_empty: Vec<ResourceText>,
     },
     /// A stored plan.
     StoredPlan {

@@ -143,12 +143,14 @@ impl Service {
                     Fault::failed(format!("there is no incident {id}; `rollbackd incidents` lists them"))
                 })
             }
-            Request::Plan { selector, at, overwrite, into } => {
+            Request::Plan { selector, at, overwrite, allow_empty, into } => {
+                let keys = |texts: &[String]| texts.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>();
                 let wanted = Wanted {
                     subject: self.subject(&selector)?,
                     at,
                     into,
-                    overwrite: overwrite.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?,
+                    overwrite: keys(&overwrite)?,
+                    allow_empty: keys(&allow_empty)?,
                 };
                 let core = self.hub.core().await?;
                 let plan = core.preparer.plan(&wanted).await?;

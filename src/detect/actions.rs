@@ -271,7 +271,8 @@ impl<'a> Targets<'a> {
     }
     /// A name, id or ARN as the record has it. `kind` is what the call is about, for names that do not tell.
     fn name(&mut self, text: &str, kind: Option<&KindName>) {
-        let name = tidy(text);
+        let is_of_rds = kind.is_some_and(|k| k.as_str().starts_with("rds:"));
+        let name = if is_of_rds { rds_name(text) } else { tidy(text) };
         if name.is_empty() || name.len() > limits::ID_BYTES_MAX || is_hidden(&name) {
             return;
         }
@@ -292,6 +293,11 @@ fn tidy(text: &str) -> String {
         Some((_, _, id)) => id.to_owned(),
         None => text.to_owned(),
     }
+}
+/// RDS keeps names in lower case, however a call writes them, and takes ARNs in their place: the name is the rest of it.
+fn rds_name(text: &str) -> String {
+    let name = text.trim().strip_prefix("arn:").and_then(|arn| arn.splitn(6, ':').nth(5));
+    name.unwrap_or(text.trim()).to_ascii_lowercase()
 }
 /// Region, account and id of an EC2 ARN.
 fn ec2_arn(text: &str) -> Option<(&str, &str, &str)> {
@@ -501,6 +507,12 @@ pub(crate) mod tests {
             classified("rds", "DeleteDBInstance", json!({"dBInstanceIdentifier": "orders"})).1,
             ["(rds:db-instance) orders"]
         );
+        for written in ["Orders", "arn:aws:rds:eu-west-1:111122223333:db:orders"] {
+            assert_eq!(
+                classified("rds", "ModifyDBInstance", json!({"dBInstanceIdentifier": written})).1,
+                ["(rds:db-instance) orders"]
+            );
+        }
         let arn = json!({"roleName": "arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fops"});
         assert_eq!(classified("iam", "DeleteRole", arn).1, ["(iam:role) arn:aws:iam::111122223333:role/ops"]);
         let other = json!({"vpcId": "arn:aws:ec2:us-east-1:999988887777:vpc/vpc-0a0a0a0a"});

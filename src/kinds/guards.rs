@@ -77,6 +77,9 @@ fn shapes(wire: &Value) -> BTreeMap<(String, String), Vec<String>> {
     shapes
 }
 
+/// Shapes that the data of the model leaves out. Their tables are compared with the SDK all the same.
+const NOT_IN_THE_MODEL: &[&str] = &["DbClusterEndpoint"];
+
 #[test]
 fn every_wire_name_of_the_model_has_a_row() {
     let Some(text) = crate::testing::shared("model/wire.json") else { return };
@@ -87,6 +90,7 @@ fn every_wire_name_of_the_model_has_a_row() {
         for t in k.tables() {
             match shapes.get(&(service.to_owned(), t.shape().to_lowercase())) {
                 Some(wires) => problems.extend(t.against_model(wires).into_iter().map(|p| format!("{} {p}", k.name()))),
+                None if NOT_IN_THE_MODEL.contains(&t.shape().as_str()) => {}
                 None => problems.push(format!("{} {}: no such shape in the model", k.name(), t.sdk)),
             }
         }
@@ -150,7 +154,7 @@ fn members_that_say_a_place_are_known_to_a_restore_elsewhere() {
             _ => {}
         }
     }
-    for k in KINDS {
+    for k in KINDS.iter().filter(|k| elsewhere::is_mapped(&k.name().parse().unwrap())) {
         let mut members = BTreeSet::new();
         texts(&k.sample(false), "", &mut members);
         for member in members {

@@ -10,14 +10,14 @@ use crate::{
     aws::{Cx, Failure, tap::tapped},
     model::{Alias, Scope},
     plan::{
-        facts::{Facts, Phase},
+        facts::{Content, Facts, Phase},
         preflight::{Ask, Blocks, IsKnown, Quota},
-        readiness::{Copies, Copy, Ready},
+        readiness::{Copies, Copy, DataSource, Ready},
     },
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 /// One resource as a read found it.
 #[derive(Debug, Clone)]
@@ -107,6 +107,15 @@ pub trait Kind: Sized + Send + Sync + 'static {
     const TERRAFORM: &'static str;
     /// What AWS allows only so many of (H65).
     const QUOTAS: &'static [Quota] = &[];
+    /// It is known by a name that it was given: what is made again has its old id, and nothing needs to be rewired.
+    const KEEPS_ID: bool = false;
+    /// How long making or changing one may take, where that is longer than the deadline of a step.
+    const TAKES: Duration = Duration::ZERO;
+    /// The element of an answer that holds the id, where the same text may stand in another element too: ids are names.
+    /// Any, where empty.
+    const ID_ELEMENT: &'static str = "";
+    /// The member that tells a resource from another one of the same name: a reference to itself, by an id that AWS gave it.
+    const IDENTITY: Option<&'static str> = None;
 
     /// Every resource of the kind in the context's account and region, or those asked for. Resources that are on their
     /// way out count as gone.
@@ -155,13 +164,40 @@ pub trait Kind: Sized + Send + Sync + 'static {
     fn terraform(id: &str, _spec: &Self::Spec) -> Vec<(&'static str, String)> {
         vec![(Self::TERRAFORM, id.to_owned())]
     }
+    /// Whether it holds content that no call makes.
+    fn content(_spec: &Self::Spec) -> Content {
+        Content::None
+    }
+    /// What its content could come from now that it is gone, the least loss first. The planner gives `create` the first
+    /// of them as the member `restore_from`.
+    fn sources(
+        _cx: &Cx,
+        _id: &str,
+        _spec: &Self::Spec,
+    ) -> impl Future<Output = Result<Vec<DataSource>, Failure>> + Send {
+        async { Ok(vec![]) }
+    }
+    /// The name that another resource gets which took this one's name: the same for the same resource. None where it
+    /// cannot be renamed.
+    fn aside_name(_id: &str, _in_the_way: &Self::Spec) -> Option<String> {
+        None
+    }
+    /// One move towards renaming what is in the way; ready once it is there under its new name. Idempotent. Never deletes.
+    fn set_aside(
+        _cx: &Cx,
+        _id: &str,
+        _in_the_way: &Self::Spec,
+        _name: &str,
+    ) -> impl Future<Output = Result<Settled, Failure>> + Send {
+        async { Ok(Settled::Failed(format!("a {} cannot be renamed", Self::Name::NAME))) }
+    }
     /// Of whose content the resource is a copy: a snapshot says its volume.
     fn copy_of(_id: &str, _spec: &Self::Spec) -> Option<Copy> {
         None
     }
     /// What deleting it would cost today, beyond what every restore changes.
     fn readiness(_id: &str, _spec: &Self::Spec, _copies: &Copies) -> Ready {
-        Ready::id_only()
+        if Self::KEEPS_ID { Ready::by_name() } else { Ready::id_only() }
     }
     /// The writing calls, in order, that `create` (`now` is `None`) or `converge` will make; for the plan's floor time.
     fn calls(now: Option<&Self::Spec>, want: &Self::Spec) -> Vec<&'static str>;
@@ -190,6 +226,7 @@ pub trait AnyKind: Send + Sync {
     fn observe(&self) -> &'static [&'static str];
     fn restore(&self) -> &'static [&'static str];
     fn never_back(&self) -> &'static [&'static str];
+    fn takes(&self) -> Duration;
     /// What the planner must know.
     fn facts(&self) -> Facts;
     fn look<'a>(&'a self, cx: &'a Cx, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Captured>, Failure>>;
@@ -205,6 +242,19 @@ pub trait AnyKind: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Failure>>;
     fn settled<'a>(&'a self, cx: &'a Cx, id: &'a str) -> BoxFuture<'a, Result<Settled, Failure>>;
     fn implicit<'a>(&'a self, cx: &'a Cx, want: &'a Value) -> BoxFuture<'a, Result<Option<String>, Failure>>;
+    fn sources<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        spec: &'a Value,
+    ) -> BoxFuture<'a, Result<Vec<DataSource>, Failure>>;
+    fn set_aside<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        in_the_way: &'a Value,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Settled, Failure>>;
     /// A stored spec in today's shape, or why it cannot be read.
     fn upgraded(&self, from: u16, spec: Value) -> Result<Value, String>;
     /// A spec with every member filled, its sets in either order.
@@ -228,7 +278,7 @@ fn typed<K: Kind>(spec: &Value) -> Result<K::Spec, Failure> {
 /// What a read found, with what its raw answers hold beside it.
 fn captured<K: Kind>(seen: Vec<Seen<K::Spec>>, answers: &[Vec<u8>]) -> Vec<Captured> {
     let ids: Vec<&str> = seen.iter().map(|s| s.id.as_str()).collect();
-    let mut unmapped = raw::unmapped(K::TABLES, &ids, answers);
+    let mut unmapped = raw::unmapped(K::TABLES, K::ID_ELEMENT, &ids, answers);
     seen.into_iter()
         .map(|s| {
             let unmapped = unmapped.remove(&s.id).unwrap_or_default();
@@ -259,6 +309,9 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn never_back(&self) -> &'static [&'static str] {
         K::NEVER_BACK
     }
+    fn takes(&self) -> Duration {
+        K::TAKES
+    }
     fn facts(&self) -> Facts {
         Facts {
             kind: K::Name::NAME,
@@ -280,6 +333,10 @@ impl<K: Kind> AnyKind for Erased<K> {
                 K::Spec::row_keys("", &mut keys);
                 keys
             },
+            keeps_id: K::KEEPS_ID,
+            identity: K::IDENTITY,
+            content: |spec| K::Spec::from_json(spec).map_or(Content::None, |s| K::content(&s)),
+            aside_name: |id, spec| K::aside_name(id, &K::Spec::from_json(spec).ok()?),
             is_implicit: |spec| K::Spec::from_json(spec).is_ok_and(|s| K::is_implicit(&s)),
             natural_key: |spec| K::natural_key(&K::Spec::from_json(spec).ok()?),
             copy_of: |id, spec| K::copy_of(id, &K::Spec::from_json(spec).ok()?),
@@ -336,6 +393,23 @@ impl<K: Kind> AnyKind for Erased<K> {
     }
     fn implicit<'a>(&'a self, cx: &'a Cx, want: &'a Value) -> BoxFuture<'a, Result<Option<String>, Failure>> {
         Box::pin(async move { K::implicit(cx, &typed::<K>(want)?).await })
+    }
+    fn sources<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        spec: &'a Value,
+    ) -> BoxFuture<'a, Result<Vec<DataSource>, Failure>> {
+        Box::pin(async move { K::sources(cx, id, &typed::<K>(spec)?).await })
+    }
+    fn set_aside<'a>(
+        &'a self,
+        cx: &'a Cx,
+        id: &'a str,
+        in_the_way: &'a Value,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Settled, Failure>> {
+        Box::pin(async move { K::set_aside(cx, id, &typed::<K>(in_the_way)?, name).await })
     }
     fn upgraded(&self, from: u16, spec: Value) -> Result<Value, String> {
         if from > K::SPEC_VERSION {

@@ -10,14 +10,23 @@ pub mod names;
 pub mod permissions;
 pub mod policy;
 pub mod raw;
+pub mod rds;
 pub mod registry;
 
 pub use kind::{AnyKind, Captured, Kind, Seen, Settled, Step, Which};
 
 /// Takes the tags that told a restore's steps apart off what it made, so that infrastructure as code sees no difference.
-pub async fn remove_step_tags(cx: &crate::aws::Cx, ids: &[String]) -> Result<(), crate::aws::Failure> {
+pub async fn remove_step_tags(
+    cx: &crate::aws::Cx,
+    made: &[(crate::model::KindName, String)],
+) -> Result<(), crate::aws::Failure> {
+    let ec2 = made.iter().filter(|(kind, _)| kind.as_str().starts_with("ec2:"));
+    let ids: Vec<String> = ec2.map(|(_, id)| id.clone()).collect();
     for ids in ids.chunks(1000) {
         ec2::untag_steps(cx, ids).await?;
+    }
+    for (kind, id) in made.iter().filter(|(kind, _)| kind.as_str().starts_with("rds:")) {
+        rds::untag_step(cx, kind, id).await?;
     }
     Ok(())
 }

@@ -10,9 +10,33 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
 /// Elements that no table has, since they are of the protocol or of types without a table (tags, attribute values).
-const OF_THE_PROTOCOL: &[&str] = &["requestId", "nextToken", "key", "value"];
-/// Wrappers of list members: EC2's, and the query protocol's.
-const WRAPPERS: &[&str] = &["item", "member"];
+const OF_THE_PROTOCOL: &[&str] = &["requestId", "nextToken", "key", "value", "Key", "Value"];
+/// Wrappers of list members: EC2's, the query protocol's, and those of RDS, which names them after what they hold.
+const WRAPPERS: &[&str] = &[
+    "item",
+    "member",
+    "AttributeValue",
+    "AvailabilityZone",
+    "DBClusterMember",
+    "DBClusterOptionGroup",
+    "DBClusterParameterGroup",
+    "DBClusterRole",
+    "DBInstanceAutomatedBackupsReplication",
+    "DBInstanceRole",
+    "DBParameterGroup",
+    "DomainMembership",
+    "EventCategory",
+    "GlobalClusterMember",
+    "Option",
+    "OptionGroupMembership",
+    "OptionSetting",
+    "Parameter",
+    "ProcessorFeature",
+    "SourceId",
+    "Subnet",
+    "Tag",
+    "VpcSecurityGroupMembership",
+];
 /// An answer nests as deep as the deepest known shape, some 12; more is no answer of AWS's.
 const DEPTH_MAX: usize = 64;
 
@@ -96,14 +120,15 @@ type Found = BTreeMap<String, Vec<String>>;
 /// The unknown elements below `e`, each by the path to its leaves.
 fn unknown(e: &Element, path: &str, inside_unknown: bool, names: &HashMap<&'static str, Known>, found: &mut Found) {
     for child in &e.children {
-        if WRAPPERS.contains(&child.name.as_str()) {
+        let is = names.get(child.name.as_str()).copied();
+        // Some wrapper's name is also that of a member: of a cluster's parameter group, or a list of such groups.
+        if is.is_none() && WRAPPERS.contains(&child.name.as_str()) {
             if inside_unknown && child.children.is_empty() {
                 found.entry(path.to_owned()).or_default().push(child.text.clone());
             }
             unknown(child, path, inside_unknown, names, found);
             continue;
         }
-        let is = names.get(child.name.as_str()).copied();
         if !inside_unknown && is == Some(Known::Dropped) {
             continue;
         }
@@ -116,19 +141,26 @@ fn unknown(e: &Element, path: &str, inside_unknown: bool, names: &HashMap<&'stat
     }
 }
 
-/// Elements with a leaf of their own that holds one of the ids, with their depth.
-fn holders<'a>(e: &'a Element, depth: usize, ids: &HashSet<&str>, out: &mut Vec<(usize, &'a str, &'a Element)>) {
+/// Elements with a leaf of their own, of the name `at` unless that is empty, that holds one of the ids; with their depth.
+fn holders<'a>(
+    e: &'a Element,
+    depth: usize,
+    at: &str,
+    ids: &HashSet<&str>,
+    out: &mut Vec<(usize, &'a str, &'a Element)>,
+) {
     for child in &e.children {
-        if child.children.is_empty() && !child.text.is_empty() && ids.contains(child.text.as_str()) {
+        let is_id = child.children.is_empty() && (at.is_empty() || child.name == at);
+        if is_id && !child.text.is_empty() && ids.contains(child.text.as_str()) {
             out.push((depth, &child.text, e));
         }
-        holders(child, depth + 1, ids, out);
+        holders(child, depth + 1, at, ids, out);
     }
 }
 
 /// For each of `ids` whose elements hold something that no table knows: path to text, or to all texts where the path
-/// comes more than once. `bodies` are the raw answers of one look.
-pub fn unmapped(tables: &[&Coverage], ids: &[&str], bodies: &[Vec<u8>]) -> HashMap<String, Value> {
+/// comes more than once. `bodies` are the raw answers of one look; `at` is `Kind::ID_ELEMENT`.
+pub fn unmapped(tables: &[&Coverage], at: &str, ids: &[&str], bodies: &[Vec<u8>]) -> HashMap<String, Value> {
     let names = known(tables);
     let ids: HashSet<&str> = ids.iter().copied().collect();
     let mut per_id: HashMap<String, Found> = HashMap::new();
@@ -141,7 +173,7 @@ pub fn unmapped(tables: &[&Coverage], ids: &[&str], bodies: &[Vec<u8>]) -> HashM
             }
         };
         let mut all = vec![];
-        holders(&root, 0, &ids, &mut all);
+        holders(&root, 0, at, &ids, &mut all);
         // A group's id also stands in other groups' rules: resources are the shallowest elements that hold an id.
         let Some(level) = all.iter().map(|(depth, ..)| *depth).min() else { continue };
         for (_, id, element) in all.into_iter().filter(|(depth, ..)| *depth == level) {
@@ -193,7 +225,7 @@ mod tests {
 
     #[test]
     fn each_resource_gets_what_is_unknown_in_its_own_element() {
-        let found = unmapped(&[&table()], &["sg-1", "sg-2", "sg-3"], &[GROUPS.into()]);
+        let found = unmapped(&[&table()], "", &["sg-1", "sg-2", "sg-3"], &[GROUPS.into()]);
         assert_eq!(found["sg-1"], json!({"new": "1", "rules/newer": "x"}));
         assert_eq!(found.get("sg-2"), None); // what is below a dropped element is dropped
         assert_eq!(found["sg-3"], json!({"list": ["a & c", "b"]}));
@@ -202,14 +234,14 @@ mod tests {
     #[test]
     fn a_reference_on_another_page_is_not_the_resource() {
         let page = "<R><set><item><groupId>sg-2</groupId><rules><item><groupId>sg-1</groupId><newer>x</newer></item></rules></item></set></R>";
-        let found = unmapped(&[&table()], &["sg-1", "sg-2"], &[page.into()]);
+        let found = unmapped(&[&table()], "", &["sg-1", "sg-2"], &[page.into()]);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [("sg-2".to_owned(), json!({"rules/newer": "x"}))]);
     }
 
     #[test]
     fn what_is_no_xml_stops_nothing() {
         for body in ["", "{}", "<a><b></a>", "<a>", "</a>", "\u{0}", &"<a>".repeat(1000)] {
-            assert!(unmapped(&[&table()], &["sg-1"], &[body.into(), GROUPS.into()]).contains_key("sg-1"), "{body}");
+            assert!(unmapped(&[&table()], "", &["sg-1"], &[body.into(), GROUPS.into()]).contains_key("sg-1"), "{body}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! All kinds. Adding one is its file and its line here.
-use super::{AnyKind, ec2, kind::Erased};
+use super::{AnyKind, ec2, kind::Erased, rds};
 use crate::model::KindName;
 
 pub static KINDS: &[&dyn AnyKind] = &[
@@ -33,6 +33,19 @@ pub static KINDS: &[&dyn AnyKind] = &[
     &Erased::<ec2::vpc_peering_connection::VpcPeeringConnection>::NEW,
     &Erased::<ec2::vpn_connection::VpnConnection>::NEW,
     &Erased::<ec2::vpn_gateway::VpnGateway>::NEW,
+    &Erased::<rds::db_cluster::DbCluster>::NEW,
+    &Erased::<rds::db_cluster_endpoint::DbClusterEndpoint>::NEW,
+    &Erased::<rds::db_cluster_parameter_group::DbClusterParameterGroup>::NEW,
+    &Erased::<rds::db_cluster_snapshot::DbClusterSnapshot>::NEW,
+    &Erased::<rds::db_instance::DbInstance>::NEW,
+    &Erased::<rds::db_parameter_group::DbParameterGroup>::NEW,
+    &Erased::<rds::db_proxy::DbProxy>::NEW,
+    &Erased::<rds::db_proxy_endpoint::DbProxyEndpoint>::NEW,
+    &Erased::<rds::db_snapshot::DbSnapshot>::NEW,
+    &Erased::<rds::db_subnet_group::DbSubnetGroup>::NEW,
+    &Erased::<rds::event_subscription::EventSubscription>::NEW,
+    &Erased::<rds::global_cluster::GlobalCluster>::NEW,
+    &Erased::<rds::option_group::OptionGroup>::NEW,
 ];
 
 /// The kind of that name, if it is one of ours.

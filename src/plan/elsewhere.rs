@@ -6,7 +6,7 @@
 //! names kinds and members: which of them say a place is the same for all kinds, and a test of the kinds holds them to it.
 use super::{Live, Reach, readiness::Copy};
 use crate::model::{
-    AccountId, Region, ResourceKey, Scope, State, Version,
+    AccountId, KindName, Region, ResourceKey, Scope, State, Version,
     reference::{Strength, as_reference, references},
 };
 use serde::{Deserialize, Serialize};
@@ -243,6 +243,11 @@ pub fn named_there(name: &str, here: &Region, there: &Region) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
+/// The tables here say which members of EC2's kinds hold a place. Content of other services stays where it is.
+pub fn is_mapped(kind: &KindName) -> bool {
+    kind.as_str().starts_with("ec2:")
+}
+
 /// Puts the chosen of a world, all of one account and region, into the words of `into`.
 pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places: &Places, into: &Scope) -> Elsewhere {
     let mut zones = BTreeMap::new();
@@ -288,6 +293,8 @@ pub fn map(world: &World, chosen: BTreeSet<ResourceKey>, copies: &[Copy], places
                 }
                 Err(why) => Err(why),
             }
+        } else if !is_mapped(&key.kind) {
+            Err(format!("{} is not built elsewhere by this version", key.kind))
         } else {
             mapper.spec(key, spec, &mut open)
         };

@@ -19,6 +19,16 @@ pub enum Phase {
     Compute,
 }
 
+/// Whether a resource holds content that no call makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    None,
+    /// It comes back from a copy or not at all.
+    Copied,
+    /// Without a copy it can be made empty, where somebody asks for that.
+    CopiedOrEmpty,
+}
+
 /// One kind's facts.
 #[derive(Clone, Copy)]
 pub struct Facts {
@@ -43,6 +53,13 @@ pub struct Facts {
     pub terraform: fn(&str, &Value) -> Vec<(&'static str, String)>,
     /// Where lists without an order sit in the spec, and what names their rows.
     pub row_keys: fn() -> BTreeMap<String, &'static [&'static str]>,
+    /// What is made again has its old id.
+    pub keeps_id: bool,
+    /// The member that tells a resource from another one of the same name.
+    pub identity: Option<&'static str>,
+    pub content: fn(&Value) -> Content,
+    /// What another one under its name is renamed to; none where it cannot be.
+    pub aside_name: fn(&str, &Value) -> Option<String>,
     pub is_implicit: fn(&Value) -> bool,
     pub natural_key: fn(&Value) -> Option<String>,
     /// Of whose content it is a copy.

@@ -1,12 +1,12 @@
 //! From a world at a restore point and what is live now to a plan.
 use super::{
-    Bound, Conflict, Human, Loss, Plan, Step, Subject, Verb,
+    Bound, Conflict, Human, Loss, NO_COPY, Plan, Source, Step, Subject, Verb,
     diff::{self, MARK, Merged, RowKeys},
     elsewhere::Elsewhere,
-    facts::{Facts, Phase},
+    facts::{Content, Facts, Phase},
     order,
     preflight::{Ask, Blocks},
-    readiness::{Copies, Cost},
+    readiness::{Copies, Cost, DataSource},
 };
 use crate::model::{
     Hash, KindName, ResourceKey, Timestamp, Version, canonical,
@@ -24,6 +24,29 @@ pub enum Live {
         spec: Value,
     },
     Gone,
+    /// Gone, and another one has its name: the spec of that one.
+    Replaced {
+        spec: Value,
+    },
+}
+impl Live {
+    /// What is there under an id. Of what is known by a name, only a member that AWS gave it tells whether it is the same.
+    pub fn found(facts: &Facts, then: &Value, remap: &Remap, id: String, spec: Value) -> Self {
+        let identity = facts.identity.map(|member| (remap.apply(&then[member]), &spec[member]));
+        match identity {
+            Some((was, is)) if !was.is_null() && !is.is_null() && was != *is => Self::Replaced { spec },
+            _ => Self::Present { id, spec },
+        }
+    }
+}
+
+/// What is known of content that went with a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lost {
+    /// When it went, or the latest that it can have been.
+    pub at: Timestamp,
+    /// The copy that lacks the least.
+    pub source: Option<DataSource>,
 }
 
 /// All that a plan is a function of.
@@ -46,6 +69,10 @@ pub struct Input<'a> {
     pub left: &'a BTreeMap<ResourceKey, Value>,
     /// The newest copies of content that are there now.
     pub copies: &'a Copies,
+    /// Of the missing whose content no call makes: where it can come from.
+    pub lost: &'a BTreeMap<ResourceKey, Lost>,
+    /// Which of these may be made empty.
+    pub allow_empty: &'a BTreeSet<ResourceKey>,
     /// What to restore, from `select`.
     pub chosen: BTreeSet<ResourceKey>,
     /// Earlier restores: references to old ids mean today's.
@@ -67,6 +94,7 @@ struct Draft {
     live_id: Option<String>,
     live: Option<Hash>,
     changes: Vec<diff::Change>,
+    source: Option<Source>,
     calls: Vec<&'static str>,
     why: Option<String>,
     phase: Phase,
@@ -113,7 +141,11 @@ impl<'a> Maker<'a> {
         (self.input.facts)(&key.kind)
     }
     fn gone(&self, key: &ResourceKey) -> bool {
-        matches!(self.input.live.get(key), Some(Live::Gone))
+        matches!(self.input.live.get(key), Some(Live::Gone | Live::Replaced { .. }))
+    }
+    /// What is made again has another id than it had.
+    fn renumbered(&self, key: &ResourceKey) -> bool {
+        self.remade.contains(key) && self.facts(key).is_some_and(|f| !f.keeps_id)
     }
     fn rows(&mut self, facts: &Facts) -> RowKeys {
         self.rows.entry(facts.kind).or_insert_with(facts.row_keys).clone()
@@ -140,6 +172,7 @@ impl<'a> Maker<'a> {
                     live_id: None,
                     live: None,
                     changes: vec![],
+                    source: None,
                     calls: vec![],
                     why: Some(why),
                     phase,
@@ -151,15 +184,19 @@ impl<'a> Maker<'a> {
 
     /// Which of the missing can be made again: all that are of our kinds, whose hard needs are there or made again.
     fn settle_missing(&mut self, chosen: &[(&ResourceKey, &Version)]) {
-        for (key, _) in chosen {
+        for (key, version) in chosen {
             if !self.gone(key) {
                 continue;
             }
-            if self.facts(key).is_some() {
-                self.remade.insert((*key).clone());
-            } else {
-                self.skipped.insert((*key).clone(), format!("{} cannot be restored by this version", key.kind));
-            }
+            let why_not = match (self.facts(key), version.spec()) {
+                (Some(facts), Some(spec)) => self.why_not(&facts, key, spec),
+                (Some(_), None) => None,
+                (None, _) => Some(format!("{} cannot be restored by this version", key.kind)),
+            };
+            match why_not {
+                None => self.remade.insert((*key).clone()),
+                Some(why) => self.skipped.insert((*key).clone(), why).is_some(),
+            };
         }
         for (key, why) in self.input.elsewhere.iter().flat_map(|e| &e.refused) {
             self.remade.remove(key);
@@ -223,6 +260,36 @@ impl<'a> Maker<'a> {
             }
         }
     }
+    /// Why something that is missing cannot be made again, whatever else is there.
+    fn why_not(&mut self, facts: &Facts, key: &ResourceKey, spec: &Value) -> Option<String> {
+        let content = (facts.content)(spec);
+        let has_source = self.input.lost.get(key).is_some_and(|l| l.source.is_some());
+        if content != Content::None && !has_source {
+            match content {
+                Content::CopiedOrEmpty if self.input.allow_empty.contains(key) => {}
+                Content::CopiedOrEmpty => {
+                    return Some(format!(
+                        "{NO_COPY}: only with `--allow-empty-data {}` is an empty one made in its place",
+                        key.id
+                    ));
+                }
+                _ => return Some(NO_COPY.into()),
+            }
+        }
+        if let Some(Live::Replaced { spec: other }) = self.input.live.get(key) {
+            let name = (facts.aside_name)(&key.id, other);
+            let resolution = name.as_ref().map_or("refuse".to_owned(), |name| format!("rename aside, to {name}"));
+            let what = format!(
+                "{} `{}` is held by another one that was made since; `--overwrite {}` keeps that one instead",
+                facts.kind, key.id, key.id
+            );
+            self.conflicts.push(Conflict { resource: key.clone(), what: what.clone(), resolution, clashes: vec![] });
+            if name.is_none() {
+                return Some(format!("{what}: remove or rename it, then plan again"));
+            }
+        }
+        None
+    }
     /// Missing now, and this plan does not make it again. What was never captured is taken to be there: AWS answers for it.
     fn is_dead(&self, key: &ResourceKey) -> bool {
         self.gone(key) && !self.remade.contains(key)
@@ -281,7 +348,8 @@ impl<'a> Maker<'a> {
         } else {
             Verb::Create
         };
-        let calls = if found { vec![] } else { (facts.calls)(None, &want) };
+        let (made, source) = if found { (want.clone(), None) } else { self.with_source(&facts, key, &want) };
+        let calls = if found { vec![] } else { (facts.calls)(None, &made) };
         let draft = |verb, calls| Draft {
             verb,
             key: key.clone(),
@@ -290,6 +358,7 @@ impl<'a> Maker<'a> {
             live_id: None,
             live: None,
             changes: vec![],
+            source: None,
             calls,
             why: None,
             phase: facts.phase,
@@ -298,6 +367,16 @@ impl<'a> Maker<'a> {
         let before = adopted.as_ref().map_or_else(|| self.fresh(&facts, &want), |(_, found)| (*found).clone());
         let link = draft(Verb::Link, (facts.calls)(Some(&before), &want));
         let mut make = draft(verb, calls);
+        (make.want, make.source) = (made, source);
+        if let Some(Live::Replaced { spec: other }) = self.input.live.get(key) {
+            let name = (facts.aside_name)(&key.id, other).unwrap_or_default();
+            self.drafts.push(Draft {
+                want: other.clone(),
+                live: Some(Hash::of(other)),
+                changes: vec![diff::Change { path: "name".into(), from: key.id.clone().into(), to: name.into() }],
+                ..draft(Verb::Aside, vec![])
+            });
+        }
         if let Some((id, found)) = adopted {
             make.live_id = Some(id);
             make.live = Some(Hash::of(found));
@@ -306,7 +385,8 @@ impl<'a> Maker<'a> {
         self.drafts.push(link);
         // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy, made or adopted.
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
-        if ready.cost >= Cost::Memory && !facts.perishable && self.input.elsewhere.is_none() {
+        let made_by_calls = (facts.content)(spec) == Content::None;
+        if ready.cost >= Cost::Memory && !facts.perishable && made_by_calls && self.input.elsewhere.is_none() {
             let bound = match ready.cost {
                 Cost::Memory => Some(Bound::Memory),
                 _ => self.input.copies.of(&key.id).map(|copy| Bound::Since(copy.taken)),
@@ -330,6 +410,28 @@ impl<'a> Maker<'a> {
             }
         }
         self.note_texts(key, &want);
+    }
+    /// What is wanted with where its content comes from, and that in words; what it lacks is a loss.
+    fn with_source(&mut self, facts: &Facts, key: &ResourceKey, want: &Value) -> (Value, Option<Source>) {
+        if (facts.content)(want) == Content::None {
+            return (want.clone(), None);
+        }
+        let mut want = want.clone();
+        let Some((at, source)) = self.input.lost.get(key).and_then(|l| Some((l.at, l.source.as_ref()?))) else {
+            want["restore_from"] = serde_json::json!({ "empty": true });
+            let what = "all of its content: an empty one is made, as was asked for".to_owned();
+            self.losses.insert(Loss { resource: key.clone(), what, bound: None });
+            return (want, None);
+        };
+        want["restore_from"] = source.from.clone();
+        let seconds = at.duration_since(source.until).as_secs();
+        let lost_minutes = if seconds > 0 { (seconds + 59) / 60 } else { 0 };
+        if lost_minutes > 0 {
+            let what =
+                format!("what was written in the last {lost_minutes} minutes: it comes back from {}", source.what);
+            self.losses.insert(Loss { resource: key.clone(), what, bound: Some(Bound::Since(source.until)) });
+        }
+        (want, Some(Source { what: source.what.clone(), until: source.until, lost_minutes }))
     }
     /// About what create alone makes: the members that it gives, and the tags.
     fn fresh(&self, facts: &Facts, want: &Value) -> Value {
@@ -411,7 +513,7 @@ impl<'a> Maker<'a> {
         // Marked first, so that a reference to what is made again differs from the same id in the live spec, which names
         // the dead; then in today's ids, so that what earlier restores renamed is no difference.
         let (want, _) = self.without_dead_rows(key, spec);
-        let want = self.input.remap.apply(&marked(&want, &|kind, id| self.remade.contains(&key.scope.key(kind, id))));
+        let want = self.input.remap.apply(&marked(&want, &|kind, id| self.renumbered(&key.scope.key(kind, id))));
         let left = self.input.left.get(key).unwrap_or(live);
         let Merged { spec: merged, clashes, added } =
             diff::merge(&rows, &want, left, live, self.input.overwrite.contains(key));
@@ -467,6 +569,7 @@ impl<'a> Maker<'a> {
             live_id: Some(id.to_owned()),
             live: Some(Hash::of(live)),
             changes,
+            source: None,
             why: None,
             phase: facts.phase,
             refs: references(&key.scope, spec),
@@ -527,6 +630,7 @@ impl<'a> Maker<'a> {
             live: d.live.clone(),
             changes: d.changes.clone(),
             open: self.input.elsewhere.and_then(|e| e.open.get(&d.key)).cloned().unwrap_or_default(),
+            source: d.source.clone(),
             calls: d.calls.iter().map(|c| (*c).to_owned()).collect(),
             why: d.why.clone(),
         }
@@ -536,9 +640,12 @@ impl<'a> Maker<'a> {
     fn dependencies(&self) -> Vec<BTreeSet<usize>> {
         let mut made: BTreeMap<&ResourceKey, usize> = BTreeMap::new();
         let mut linked: BTreeMap<&ResourceKey, usize> = BTreeMap::new();
+        let mut aside: BTreeMap<&ResourceKey, usize> = BTreeMap::new();
         for (i, d) in self.drafts.iter().enumerate() {
             if d.verb.makes() {
                 made.insert(&d.key, i);
+            } else if d.verb == Verb::Aside {
+                aside.insert(&d.key, i);
             } else if d.verb != Verb::Skip {
                 linked.insert(&d.key, i);
             }
@@ -554,9 +661,11 @@ impl<'a> Maker<'a> {
                 if d.verb == Verb::Skip {
                     return after;
                 }
-                if d.verb.makes() {
+                // A name is taken from another one only when what is to have it can be made.
+                if d.verb.makes() || d.verb == Verb::Aside {
                     let hard = d.refs.iter().filter(|r| r.strength == Strength::Hard);
                     after.extend(hard.filter_map(|r| made.get(&r.target)).copied());
+                    after.extend(aside.get(&d.key).copied());
                     // Linked first: what it refers to, or what shares an owner with it.
                     for (key, l) in &linked {
                         let shares = || targets[i].contains(key) || !targets[i].is_disjoint(&targets[*l]);
@@ -583,7 +692,7 @@ impl<'a> Maker<'a> {
 /// Among free steps of a phase: what a deadline threatens first, survivors last.
 fn rank(verb: Verb) -> u8 {
     match verb {
-        Verb::Claim => 0,
+        Verb::Claim | Verb::Aside => 0,
         Verb::Create | Verb::Adopt => 1,
         Verb::Link => 2,
         Verb::Converge => 3,

@@ -16,7 +16,7 @@ mod select;
 mod tests;
 
 pub use diff::{Change, Clash};
-pub use make::{Input, Live, make};
+pub use make::{Input, Live, Lost, make};
 pub use preflight::{Blocker, Human};
 pub use select::{Reach, select};
 
@@ -30,6 +30,8 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verb {
+    /// Rename another resource that took the name of what is made again. It is never deleted.
+    Aside,
     /// Get back what a deadline threatens: an address that anybody may take (H14).
     Claim,
     Create,
@@ -47,6 +49,7 @@ pub enum Verb {
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Aside => "aside",
             Self::Claim => "claim",
             Self::Create => "create",
             Self::Adopt => "adopt",
@@ -92,6 +95,9 @@ pub struct Step {
     /// Members of `want` that are chosen anew where it is built elsewhere: left out of it, and compared with nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<String>,
+    /// Where the content of what is made comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Writing calls it is expected to make, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
@@ -99,12 +105,26 @@ pub struct Step {
     pub why: Option<String>,
 }
 
+/// How the loss begins of what has no copy: a plan says that before all else.
+pub const NO_COPY: &str = "no copy of its content is left";
+
+/// A copy of lost content, and what it lacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// In words: `manual snapshot orders-final`.
+    pub what: String,
+    /// Up to when it holds what was written.
+    pub until: Timestamp,
+    /// From then until the loss, in whole minutes, rounded up.
+    pub lost_minutes: i64,
+}
+
 /// A member or a resource that others changed or took meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conflict {
     pub resource: ResourceKey,
     pub what: String,
-    /// `kept as it is`, `adopt and converge`, `refuse`.
+    /// `kept as it is`, `adopt and converge`, `rename aside`, `refuse`.
     pub resolution: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clashes: Vec<Clash>,

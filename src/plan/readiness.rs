@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cost {
-    /// AWS refuses the deletion, or undoes it.
+    /// AWS refuses the deletion or undoes it; or it comes back as it was, under its own name.
     Nothing,
     /// It comes back under another id.
     Id,
@@ -32,6 +32,10 @@ impl Ready {
     /// Nothing but the id, which every restore changes and rewires.
     pub fn id_only() -> Self {
         Self { cost: Cost::Id, lost: "its id: what refers to it is rewired".into(), remedy: None }
+    }
+    /// Nothing at all: what names it goes on naming it.
+    pub fn by_name() -> Self {
+        Self { cost: Cost::Nothing, lost: "nothing: it comes back as it was, under its own name".into(), remedy: None }
     }
 }
 
@@ -62,6 +66,17 @@ impl Copies {
     pub fn of(&self, id: &str) -> Option<&Copy> {
         self.0.get(id)
     }
+}
+
+/// What lost content could come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataSource {
+    /// In words: `snapshot orders-final`.
+    pub what: String,
+    /// Up to when it holds what was written.
+    pub until: Timestamp,
+    /// What tells it to the kind's create call: its member `restore_from`.
+    pub from: serde_json::Value,
 }
 
 /// One line of `rollbackd readiness`.

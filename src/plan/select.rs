@@ -24,7 +24,7 @@ pub fn select(
     seeds: impl IntoIterator<Item = ResourceKey>,
     reach: Reach,
 ) -> BTreeSet<ResourceKey> {
-    let gone = |key: &ResourceKey| matches!(live.get(key), Some(Live::Gone));
+    let gone = |key: &ResourceKey| matches!(live.get(key), Some(Live::Gone | Live::Replaced { .. }));
     let mut holders: BTreeMap<&ResourceKey, Vec<(Strength, &ResourceKey)>> = BTreeMap::new();
     let mut needs: BTreeMap<&ResourceKey, BTreeSet<ResourceKey>> = BTreeMap::new();
     for (key, version) in world {

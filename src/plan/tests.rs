@@ -49,6 +49,10 @@ fn facts(kind: &KindName) -> Option<Facts> {
         row_keys: BTreeMap::new,
         copy_of: |_, _| None,
         readiness: |_, _, _| readiness::Ready::id_only(),
+        keeps_id: false,
+        identity: None,
+        content: |_| Content::None,
+        aside_name: |_, _| None,
         is_implicit: |_| false,
         natural_key: |_| None,
         calls: |now, _| if now.is_none() { vec!["t:Make"] } else { vec!["t:Change"] },
@@ -66,6 +70,14 @@ fn facts(kind: &KindName) -> Option<Facts> {
         "t:wide" => Facts { kind: "t:wide", row_keys: || [("blocks".to_owned(), &["block"][..])].into(), ..base },
         "t:nat" => Facts { kind: "t:nat", quotas: OF_NATS, ..base },
         "t:gate" => Facts { kind: "t:gate", after: &["t:sub"], ..base },
+        "t:data" => Facts {
+            kind: "t:data",
+            keeps_id: true,
+            identity: Some("own"),
+            content: |s| if s["in"].is_null() { Content::CopiedOrEmpty } else { Content::None },
+            aside_name: |id, other| Some(format!("{id}-aside-{}", other["own"]["id"].as_str()?)),
+            ..base
+        },
         "t:address" => Facts { kind: "t:address", perishable: true, never_back: &["its tags"], ..base },
         "t:group" => Facts {
             kind: "t:group",
@@ -88,6 +100,8 @@ struct World {
     left: BTreeMap<ResourceKey, Value>,
     remap: Remap,
     overwrite: BTreeSet<ResourceKey>,
+    lost: BTreeMap<ResourceKey, Lost>,
+    allow_empty: BTreeSet<ResourceKey>,
 }
 fn key(kind: &str, id: &str) -> ResourceKey {
     format!("aws/111122223333/eu-west-1/t:{kind}/{id}").parse().unwrap()
@@ -151,6 +165,8 @@ impl World {
             copies: &readiness::Copies::default(),
             made: &self.made,
             left: &self.left,
+            lost: &self.lost,
+            allow_empty: &self.allow_empty,
             chosen: select(&self.then, &self.live, seeds.to_vec(), reach),
             remap: &self.remap,
             overwrite: &self.overwrite,
@@ -406,6 +422,8 @@ fn content_that_is_lost_is_said_before() {
         copies: &readiness::Copies::newest([copy]),
         made: &w.made,
         left: &w.left,
+        lost: &BTreeMap::new(),
+        allow_empty: &BTreeSet::new(),
         chosen: seeds.into(),
         remap: &w.remap,
         overwrite: &w.overwrite,
@@ -536,4 +554,93 @@ fn the_least_time_is_that_of_the_calls_of_the_plan() {
     let calls: usize = plan.steps.iter().map(|s| s.calls.len()).sum();
     assert!(calls > 0);
     assert_eq!(plan.floor_ms, calls as u64 * 1000, "a second for each, says this test's budget");
+}
+
+fn data(own: &str) -> Value {
+    json!({ "cidr": "1", "own": { "$late": "t:own", "id": own }, "net": hard("net", "n") })
+}
+fn source(until: &str) -> readiness::DataSource {
+    readiness::DataSource {
+        what: "snapshot last".into(),
+        until: until.parse().unwrap(),
+        from: json!({ "snapshot": "last" }),
+    }
+}
+impl World {
+    /// A database, a member of it, and a survivor that names it.
+    fn with_data() -> Self {
+        let mut w = Self::default();
+        w.then("net", "n", json!({"cidr": "10"}));
+        w.now("net", "n", json!({"cidr": "10"}));
+        w.then("data", "db", data("one"));
+        w.then("data", "member", json!({"own": late("own", "m"), "in": hard("data", "db")}));
+        w.then("group", "out", json!({"name": "out", "to": late("data", "db")}));
+        w.now("group", "out", json!({"name": "out", "to": late("data", "db")}));
+        w.gone("data", "db");
+        w.gone("data", "member");
+        w
+    }
+    fn lost(&mut self, until: Option<&str>) {
+        let at = "2026-01-01T10:00:00Z".parse().unwrap();
+        self.lost.insert(key("data", "db"), Lost { at, source: until.map(source) });
+    }
+    fn of_data(&self) -> Plan {
+        self.plan(&[key("data", "db")], Reach::WentAlong)
+    }
+}
+
+#[test]
+fn h28_without_a_copy_nothing_is_made_and_what_needs_it_waits_too() {
+    let mut w = World::with_data();
+    w.lost(None);
+    let plan = w.of_data();
+    assert_eq!(said(&plan), ["skip db", "skip member"]);
+    assert!(plan.losses.iter().any(|l| l.what.contains("--allow-empty-data db")), "{:?}", plan.losses);
+    assert!(!plan.is_clean());
+    w.allow_empty.insert(key("data", "db"));
+    let plan = w.of_data();
+    assert_eq!(said(&plan), ["create db", "create member", "link db", "link member"]);
+    assert_eq!(plan.steps[0].want["restore_from"], json!({"empty": true}));
+    assert!(plan.losses.iter().any(|l| l.what.contains("all of its content")), "{:?}", plan.losses);
+}
+
+#[test]
+fn h28_the_plan_names_the_source_and_what_it_lacks() {
+    let mut w = World::with_data();
+    for (until, minutes) in [("2026-01-01T09:54:30Z", 6), ("2026-01-01T10:00:02Z", 0)] {
+        w.lost(Some(until));
+        let plan = w.of_data();
+        let step = &plan.steps[position(&plan, "create db")];
+        assert_eq!(step.want["restore_from"], json!({"snapshot": "last"}));
+        let source = step.source.as_ref().unwrap();
+        assert_eq!((source.what.as_str(), source.lost_minutes), ("snapshot last", minutes));
+        assert_eq!(plan.losses.iter().any(|l| l.what.contains("6 minutes")), minutes > 0);
+        // It comes back under its own name: what names it needs no new id, and the link no source.
+        assert!(!said(&plan).contains(&"rewire out".to_owned()));
+        assert!(plan.steps[position(&plan, "link db")].want.get("restore_from").is_none());
+    }
+}
+
+#[test]
+fn another_one_under_the_name_is_renamed_before_the_first_is_made_again() {
+    let facts = facts(&"t:data".parse().unwrap()).unwrap();
+    let mut w = World::with_data();
+    w.lost(Some("2026-01-01T09:59:30Z"));
+    let found = |w: &World, now: &str| Live::found(&facts, &data("one"), &w.remap, "db".into(), data(now));
+    assert_eq!(found(&w, "one"), Live::Present { id: "db".into(), spec: data("one") });
+    w.live.insert(key("data", "db"), found(&w, "two"));
+    let plan = w.of_data();
+    let (aside, create) = (position(&plan, "aside db"), position(&plan, "create db"));
+    assert!(plan.steps[create].after.contains(&plan.steps[aside].number));
+    assert_eq!(plan.steps[aside].changes[0].to, json!("db-aside-two"));
+    // Not before what it needs is there again.
+    w.gone("net", "n");
+    let torn = w.of_data();
+    let (net, renamed) = (position(&torn, "create n"), position(&torn, "aside db"));
+    assert!(torn.steps[renamed].after.contains(&torn.steps[net].number), "{:?}", said(&torn));
+    assert_eq!(plan.steps[aside].live, Some(Hash::of(&data("two"))));
+    assert!(plan.conflicts.iter().any(|c| c.resolution == "rename aside, to db-aside-two"), "{:?}", plan.conflicts);
+    // What an earlier restore made in its place is the same one.
+    w.remap.insert(&"t:own".parse().unwrap(), "one", "two");
+    assert_eq!(found(&w, "two"), Live::Present { id: "db".into(), spec: data("two") });
 }

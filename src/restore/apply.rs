@@ -13,9 +13,9 @@ use crate::{
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
     model::{
-        By, Hash, IncidentId, ResourceKey, Scope, Timestamp,
+        By, Hash, IncidentId, KindName, ResourceKey, Scope, Timestamp,
         audit::What,
-        reference::{Reference, Remap, Strength, references, without},
+        reference::{Reference, Remap, Strength, as_reference, references, without},
     },
     plan::{Blocker, Plan, Step, Verb},
     store::{Batch, Store, StoreError},
@@ -172,7 +172,9 @@ impl Engine {
             expected
                 .entry((plan.place(&step.resource).clone(), kind.name()))
                 .or_default()
-                .insert(id, (&step.resource, step.live.as_ref()));
+                // What is to be renamed aside comes first, and is there where the step after it makes something.
+                .entry(id)
+                .or_insert((&step.resource, step.live.as_ref()));
         }
         let looks = expected.into_iter().map(|((scope, kind), ids)| async move {
             let cx = self.aws.restore_cx(&scope, &plan.digest).await?;
@@ -358,11 +360,11 @@ impl Run<'_> {
         if entry.state != StepState::Made {
             entry = self.note(step, &entry, Event::Start).await?;
         }
-        let deadline = Instant::now() + self.engine.step_deadline;
-        let result = if step.verb.makes() {
-            self.make(step, kind, &mut entry, looked_before, deadline).await
-        } else {
-            self.bring(step, kind, &missing, deadline).await
+        let deadline = Instant::now() + self.engine.step_deadline.max(kind.takes());
+        let result = match step.verb {
+            Verb::Aside => self.set_aside(step, kind, deadline).await,
+            verb if verb.makes() => self.make(step, kind, &mut entry, looked_before, deadline).await,
+            _ => self.bring(step, kind, &missing, deadline).await,
         };
         match result {
             Ok(()) => Ok((self.note(step, &entry, Event::Finish).await?, None)),
@@ -447,7 +449,43 @@ impl Run<'_> {
             *entry = self.note(step, entry, Event::Made(id)).await?;
         }
         let id = entry.new_id.clone().unwrap_or_else(|| self.latest_id(step));
-        self.settle(kind, cx, &id, "made", deadline).await
+        self.settle(kind, cx, &id, "made", deadline).await?;
+        self.identify(step, kind, cx, &id).await
+    }
+
+    /// Notes what tells the one that was made from another one of its name, so that the next plan takes it for the same.
+    async fn identify(&self, step: &Step, kind: &'static dyn AnyKind, cx: &Cx, id: &str) -> Result<(), Trouble> {
+        let Some(member) = kind.facts().identity else { return Ok(()) };
+        let made = kind.read(cx, id).await.map_err(|f| Trouble::Step(f.to_string()))?;
+        let is = made.as_ref().and_then(|c| as_reference(&c.spec[member]));
+        let (Some((_, _, was)), Some((_, name, is))) = (as_reference(&step.want[member]), is) else { return Ok(()) };
+        let (Ok(name), true) = (name.parse::<KindName>(), was != is) else { return Ok(()) };
+        let scope = &step.resource.scope;
+        let mut batch = Batch::default();
+        batch.remap(scope.key(name.clone(), was), scope.key(name.clone(), is));
+        self.engine.store.commit(batch).await.map_err(ApplyError::from)?;
+        let mut remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
+        remap.entry(scope.clone()).or_default().insert(&name, was, is);
+        Ok(())
+    }
+
+    /// Renames what has the name of something that is made again, and waits until the name is free.
+    async fn set_aside(&self, step: &Step, kind: &'static dyn AnyKind, deadline: Instant) -> Result<(), Trouble> {
+        let cx = &self.cx[&step.resource.scope];
+        let id = &step.resource.id;
+        let Some(name) = (kind.facts().aside_name)(id, &step.want) else {
+            return Err(Trouble::Step(format!("{id} cannot be renamed")));
+        };
+        let mut pace = Pace::new(deadline);
+        loop {
+            let state = match kind.set_aside(cx, id, &step.want, &name).await {
+                Ok(Settled::Ready) => return Ok(()),
+                Ok(Settled::Failed(why)) => return Err(Trouble::Step(format!("{id} could not be renamed: {why}"))),
+                Ok(Settled::Waiting(state)) => state,
+                Err(f) => pace.or_fail(f)?,
+            };
+            pace.wait(|| format!("{id} is not {name} yet: {state}")).await?;
+        }
     }
 
     /// Waits until it is ready for those that need it.
@@ -573,9 +611,10 @@ impl Run<'_> {
             batch.version(capture::version(key, found, read_began, ended, cause.clone()));
         }
         self.engine.store.commit(batch).await?;
-        let mut made: BTreeMap<&Scope, Vec<String>> = BTreeMap::new();
+        let mut made: BTreeMap<&Scope, Vec<(KindName, String)>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|s| matches!(s.verb, Verb::Claim | Verb::Create)) {
-            made.entry(self.place(step)).or_default().extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
+            let id = entries.get(&step.number).and_then(|e| e.new_id.clone());
+            made.entry(self.place(step)).or_default().extend(id.map(|id| (step.resource.kind.clone(), id)));
         }
         for (scope, ids) in made.iter().filter(|(_, ids)| !ids.is_empty()) {
             // A tag that stays harms nothing: it says which restore made the resource.

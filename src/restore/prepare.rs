@@ -9,8 +9,9 @@ use crate::{
         reference::{Remap, references},
     },
     plan::{
-        self, Input, Live, Plan, Reach, Subject, Verb,
+        self, Input, Live, Lost, Plan, Reach, Subject, Verb,
         elsewhere::{self, Destination},
+        facts::Content,
         readiness::{Copies, Copy},
     },
     store::{Store, StoreError},
@@ -58,6 +59,16 @@ pub struct Wanted {
     /// Where to build it, if elsewhere than it was.
     #[serde(default)]
     pub into: Option<Destination>,
+    /// What may be made empty where no copy of its content is left.
+    #[serde(default)]
+    pub allow_empty: BTreeSet<ResourceKey>,
+}
+
+/// What somebody allows beyond what a plan does by itself.
+#[derive(Debug, Clone, Copy)]
+struct Allowed<'a> {
+    overwrite: &'a BTreeSet<ResourceKey>,
+    empty: &'a BTreeSet<ResourceKey>,
 }
 
 /// An incident's plan, and what the plan says of the incident.
@@ -66,6 +77,12 @@ pub struct Told {
     pub lost: Vec<Touched>,
     pub changed: Vec<Touched>,
     pub beyond: Vec<String>,
+}
+
+impl Wanted {
+    fn allowed(&self) -> Allowed<'_> {
+        Allowed { overwrite: &self.overwrite, empty: &self.allow_empty }
+    }
 }
 
 /// Makes plans from the store and AWS.
@@ -95,7 +112,7 @@ impl Preparer {
                 .store()
                 .incident(id)?
                 .ok_or_else(|| PrepareError::NoSuchPoint(PointName::BeforeIncident(id.clone())))?;
-            return Ok(self.incident_over(&incident, &wanted.overwrite).await?.plan);
+            return Ok(self.incident_over(&incident, wanted.allowed()).await?.plan);
         }
         let at = self.instant(wanted)?;
         let point = match &wanted.at {
@@ -133,18 +150,14 @@ impl Preparer {
         if let Some(into) = &wanted.into {
             return self.elsewhere(wanted, into, point, world, seeds, reach).await;
         }
-        self.make(wanted.subject.clone(), point, world, seeds, reach, None, &wanted.overwrite).await
+        self.make(wanted.subject.clone(), point, world, seeds, reach, None, wanted.allowed()).await
     }
 
     /// The plan of an incident, to what was there before it, and what it says was lost.
     pub async fn incident(&self, incident: &Incident) -> Result<Told, PrepareError> {
-        self.incident_over(incident, &BTreeSet::new()).await
+        self.incident_over(incident, Allowed { overwrite: &BTreeSet::new(), empty: &BTreeSet::new() }).await
     }
-    async fn incident_over(
-        &self,
-        incident: &Incident,
-        overwrite: &BTreeSet<ResourceKey>,
-    ) -> Result<Told, PrepareError> {
+    async fn incident_over(&self, incident: &Incident, allowed: Allowed<'_>) -> Result<Told, PrepareError> {
         let before = incident.first - self.margin;
         let scopes: BTreeSet<Scope> = incident.acts.iter().map(|a| a.scope.clone()).collect();
         let mut world = self.world(scopes, before)?;
@@ -167,7 +180,7 @@ impl Preparer {
                 seeds,
                 Reach::WentAlong,
                 Some(incident),
-                overwrite,
+                allowed,
             )
             .await?;
         let mut lost = BTreeSet::new();
@@ -177,7 +190,7 @@ impl Preparer {
             match step.verb {
                 Verb::Claim | Verb::Create | Verb::Adopt | Verb::Skip => lost.insert(one),
                 Verb::Converge | Verb::Rewire => changed.insert(one),
-                Verb::Link => false,
+                Verb::Link | Verb::Aside => false,
             };
         }
         let mut beyond = BTreeSet::new();
@@ -293,7 +306,7 @@ impl Preparer {
         seeds: BTreeSet<ResourceKey>,
         reach: Reach,
         incident: Option<&Incident>,
-        overwrite: &BTreeSet<ResourceKey>,
+        allowed: Allowed<'_>,
     ) -> Result<Plan, PrepareError> {
         let scopes: BTreeSet<Scope> = world.keys().map(|k| k.scope.clone()).collect();
         let mut remap = Remap::default();
@@ -309,7 +322,18 @@ impl Preparer {
         for key in &near {
             let now = today(key);
             match read.get(&now).map(|v| v.spec()) {
-                Some(Some(spec)) => live.insert(key.clone(), Live::Present { id: now.id, spec: spec.clone() }),
+                Some(Some(spec)) => {
+                    let facts =
+                        registry::kind(&key.kind).map(|k| k.facts()).filter(|_| !allowed.overwrite.contains(key));
+                    let then = world.get(key).and_then(Version::spec);
+                    live.insert(
+                        key.clone(),
+                        match (facts, then) {
+                            (Some(facts), Some(then)) => Live::found(&facts, then, &remap, now.id, spec.clone()),
+                            _ => Live::Present { id: now.id, spec: spec.clone() },
+                        },
+                    )
+                }
                 Some(None) => live.insert(key.clone(), Live::Gone),
                 None => None,
             };
@@ -337,7 +361,7 @@ impl Preparer {
         // Who was told that one of them is in the way may have removed or renamed it since.
         let wanted: BTreeSet<(&Scope, &KindName, String)> = live
             .iter()
-            .filter(|(_, now)| matches!(now, Live::Gone))
+            .filter(|(_, now)| matches!(now, Live::Gone | Live::Replaced { .. }))
             .filter_map(|(key, _)| {
                 let natural = registry::kind(&key.kind)?.facts().natural_key;
                 Some((&key.scope, &key.kind, natural(&remap.apply(world.get(key)?.spec()?))?))
@@ -373,6 +397,7 @@ impl Preparer {
             None => BTreeMap::new(),
         };
         let chosen = plan::select(&world, &live, seeds, reach);
+        let lost = self.lost(incident, &chosen, &world, &live, &remap).await?;
         let plan = plan::make(&Input {
             now: Timestamp::now(),
             subject,
@@ -384,9 +409,11 @@ impl Preparer {
             copies: &copies,
             made: &incident.map(|i| i.made.iter().map(|t| t.resource.clone()).collect()).unwrap_or_default(),
             left: &left,
+            lost: &lost,
+            allow_empty: allowed.empty,
             chosen,
             remap: &remap,
-            overwrite,
+            overwrite: allowed.overwrite,
             elsewhere: None,
             floor: &floor,
         });
@@ -452,11 +479,52 @@ impl Preparer {
             chosen: mapped.chosen.clone(),
             remap: &Remap::default(),
             overwrite: &wanted.overwrite,
+            lost: &BTreeMap::new(),
+            allow_empty: &wanted.allow_empty,
             elsewhere: Some(&mapped),
             floor: &floor,
         });
         let blockers = super::preflight::blockers(&self.capture, &plan).await?;
         Ok(plan.blocked_by(blockers))
+    }
+
+    /// For each that is missing and whose content no call makes: when it went, and the copy that lacks the least. Asked of
+    /// AWS now, since what is retained of it came to be as it went.
+    async fn lost(
+        &self,
+        incident: Option<&Incident>,
+        chosen: &BTreeSet<ResourceKey>,
+        world: &World,
+        live: &BTreeMap<ResourceKey, Live>,
+        remap: &Remap,
+    ) -> Result<BTreeMap<ResourceKey, Lost>, PrepareError> {
+        let mut out = BTreeMap::new();
+        for key in chosen {
+            let missing = matches!(live.get(key), Some(Live::Gone | Live::Replaced { .. }));
+            let spec = world.get(key).and_then(Version::spec).filter(|_| missing);
+            let (Some(kind), Some(spec)) = (registry::kind(&key.kind), spec) else { continue };
+            if (kind.facts().content)(spec) == Content::None {
+                continue;
+            }
+            let cx = self.capture.aws.respond_cx(&key.scope).await.map_err(CaptureError::from)?;
+            let sources = kind.sources(&cx, &key.id, &remap.apply(spec)).await.map_err(CaptureError::from)?;
+            out.insert(key.clone(), Lost { at: self.lost_at(incident, key)?, source: sources.into_iter().next() });
+        }
+        Ok(out)
+    }
+    /// When something went: by the record of it, else by the first look that missed it.
+    fn lost_at(&self, incident: Option<&Incident>, key: &ResourceKey) -> Result<Timestamp, PrepareError> {
+        let names = |target: &Target| match target {
+            Target::Resource(k) => k == key,
+            Target::Named { name, .. } => *name == key.id,
+        };
+        let acts = incident.into_iter().flat_map(|i| &i.acts).filter(|a| a.destroyed() && a.scope == key.scope);
+        if let Some(act) = acts.filter(|a| a.targets.iter().any(names)).map(|a| a.time).min() {
+            return Ok(act);
+        }
+        let history = self.store().history(key)?;
+        let missed = history.iter().take_while(|v| v.is_gone()).last().map(|v| v.captured_at);
+        Ok(missed.unwrap_or_else(Timestamp::now))
     }
 
     /// For each survivor that somebody else wrote to after the incident last did: what the incident had left. Unknown

@@ -1,7 +1,7 @@
 //! The receipt of a restore: what came back, each remaining difference and why, and what did not. JSON contract.
 use crate::{
     model::{Hash, IncidentId, ResourceKey, Scope, Timestamp},
-    plan::{Change, Conflict, Human, Loss, Subject, Verb},
+    plan::{Change, Conflict, Human, Loss, Source, Subject, Verb},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_id: Option<String>,
     pub verbs: Vec<Verb>,
+    /// Where its content came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     pub outcome: Outcome,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,

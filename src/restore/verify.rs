@@ -69,6 +69,7 @@ pub(super) async fn items(
             name: steps[0].name.clone(),
             new_id: (made || !steps.iter().any(|s| s.verb.makes() || s.verb == Verb::Skip)).then(|| id.clone()),
             verbs: steps.iter().map(|s| s.verb).collect(),
+            source: steps.iter().find_map(|s| s.source.clone()),
             outcome: Outcome::Restored,
             differences: vec![],
             why: None,

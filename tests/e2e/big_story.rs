@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 const RESTORED: Duration = Duration::from_secs(300);
 
 /// What cannot be as it was, and why: a disk comes from its newest snapshot, and a root through an image of that.
-const EXPLAINED: [(&str, &str); 2] = [("ec2:instance", "image_id"), ("ec2:volume", "snapshot_id")];
+const EXPLAINED: [(&str, &str); 2] = [("ec2:instance", "root_image"), ("ec2:volume", "snapshot_id")];
 
 fn text<'v>(v: &'v Value, member: &str) -> &'v str {
     v[member].as_str().unwrap_or_else(|| panic!("no {member} in {v:#}"))

@@ -6,6 +6,7 @@ mod by_hand;
 mod compute;
 mod copies;
 mod crash;
+mod databases;
 mod elsewhere;
 mod errors;
 mod network;

@@ -78,13 +78,20 @@ impl Site {
     }
     /// A client that came to its rights through these roles, one assumed by the other.
     pub async fn through(&self, roles: &[&str]) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.config_through(roles).await)
+    }
+    /// The same agent, at databases.
+    pub async fn agent_at_databases(&self) -> aws_sdk_rds::Client {
+        aws_sdk_rds::Client::new(&self.config_through(&["ops-agent", "network-admin"]).await)
+    }
+    async fn config_through(&self, roles: &[&str]) -> aws_config::SdkConfig {
         let mut creds = self.emulator.credentials(&self.account).await;
         self.trail.identity(&creds.access_key, Identity::user(&self.account, "pipeline"));
         for role in roles {
             let arn = format!("arn:aws:iam::{}:role/{role}", self.account);
             creds = kit::assume(&creds, &self.trail.endpoint(), &arn, "session-1").await;
         }
-        aws_sdk_ec2::Client::new(&self.emulator.sdk_config(&creds, REGION, &self.trail.endpoint()))
+        self.emulator.sdk_config(&creds, REGION, &self.trail.endpoint())
     }
 
     pub fn state(&self) -> PathBuf {

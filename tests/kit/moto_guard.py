@@ -45,6 +45,9 @@ from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.models.vpn_connections import VPNConnection
 from moto.ec2.models.vpn_gateway import VpnGateway
 from moto.ec2.responses import EC2Response
+from moto.rds.exceptions import RDSClientError
+from moto.rds.models import DBCluster, DBClusterSnapshot, DBInstance, RDSBackend
+from moto.rds.responses import RDSResponse
 
 
 def now():
@@ -1401,6 +1404,172 @@ def refusal(response, status, code, message):
         body = json.dumps({"__type": code, "message": message})
         headers["content-type"] = "application/x-amz-json-1.0"
     return status, headers, body
+
+
+# --- databases ---
+# AWS: an instance has a resource id of its own, which no other one of its name ever has.
+def unlike_others(instance, *_, **__):
+    instance.dbi_resource_id = "db-" + os.urandom(13).hex().upper()
+
+
+wrap(DBInstance, "__init__", post=unlike_others)
+wrap(RDSBackend, "create_db_instance_read_replica", post=lambda self, replica, *_, **__: unlike_others(replica))
+
+
+# AWS: a second instance of a name gets automated snapshots of its own, also within a minute of the first.
+@replace(DBInstance, "save_automated_backup")
+def save_automated_backup(self):
+    name = f"rds:{self.db_instance_identifier}-{now()[:16].replace(':', '-').lower()}"
+    if name not in self.backend.database_snapshots:
+        self.backend.create_auto_snapshot(self.db_instance_identifier, name)
+
+
+@replace(DBCluster, "save_automated_backup")
+def save_automated_cluster_backup(self):
+    name = f"rds:{self.db_cluster_identifier}-{now()[:16].replace(':', '-').lower()}"
+    if name not in self.backend.cluster_snapshots:
+        self.backend.create_auto_cluster_snapshot(self.db_cluster_identifier, name)
+
+
+# AWS: a cluster's snapshot tells the cluster's resource id.
+def of_cluster(snapshot, _, __, backend, cluster, *___, **____):
+    snapshot.db_cluster_resource_id = cluster.db_cluster_resource_id
+
+
+wrap(DBClusterSnapshot, "__init__", post=of_cluster)
+
+
+# AWS: a name that is taken is refused (DBClusterAlreadyExistsFault), where moto puts the new cluster in the old one's place.
+def is_free(self, kwargs):
+    if str(kwargs["db_cluster_identifier"]).lower() in self.clusters:
+        raise RDSClientError("DBClusterAlreadyExistsFault", "DB cluster already exists")
+
+
+wrap(RDSBackend, "create_db_cluster", pre=is_free)
+
+
+# AWS: the default option groups exist for everybody and may be named. What is restored takes on neither the monitoring nor the
+# maintenance window of its source: no restore call says them. (moto's restores come here with a plain dictionary.)
+def as_asked(self, kwargs):
+    if str(kwargs.get("option_group_name") or "").startswith("default:"):
+        del kwargs["option_group_name"]
+    if type(kwargs) is dict:
+        for member in ("monitoring_interval", "monitoring_role_arn", "preferred_maintenance_window"):
+            kwargs.pop(member, None)
+
+
+wrap(RDSBackend, "create_db_instance", pre=as_asked)
+
+
+# AWS: a name that is taken is refused.
+def is_new(self, name, *_):
+    if name in self.subnet_groups:
+        raise RDSClientError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+
+
+wrap(RDSBackend, "create_subnet_group", pre=is_new)
+
+# AWS: a list of option groups may be empty; only one that is asked for by its name can be missing.
+@replace(RDSBackend, "describe_option_groups")
+def describe_option_groups(self, asked):
+    name = asked.get("option_group_name")
+    if name and name not in self.option_groups:
+        raise RDSClientError("OptionGroupNotFoundFault", f"Specified OptionGroupName: {name} not found.")
+    return [group for group in self.option_groups.values() if name in (None, group.name)]
+
+
+# AWS: with DeleteAutomatedBackups=false a deleted database's backups are retained and can be restored from by its resource id;
+# else they go with it, those of a cluster too (Amazon RDS API, DeleteDBInstance, DeleteDBCluster).
+RETAINED = {}
+
+
+def retained(self, kind):
+    return RETAINED.setdefault((self.account_id, self.region_name, kind), {})
+
+
+def keep_instance(self, database, _, db_instance_identifier, *__, delete_automated_backups=True, **___):
+    if delete_automated_backups in (False, "false"):
+        retained(self, "instance")[database.dbi_resource_id] = (database, now())
+
+
+wrap(RDSBackend, "delete_db_instance", post=keep_instance)
+_delete_cluster = RDSResponse.delete_db_cluster
+
+
+@replace(RDSResponse, "delete_db_cluster")
+def delete_db_cluster(self):
+    cluster = self.backend.clusters.get(str(self.params.get("DBClusterIdentifier")).lower())
+    answer = _delete_cluster(self)
+    if self.params.get("DeleteAutomatedBackups") in (False, "false"):
+        retained(self.backend, "cluster")[cluster.db_cluster_resource_id] = (cluster, now())
+    for name, snapshot in list(self.backend.cluster_snapshots.items()):
+        if snapshot.snapshot_type == "automated" and snapshot.db_cluster_resource_id == cluster.db_cluster_resource_id:
+            del self.backend.cluster_snapshots[name]
+    return answer
+
+
+@replace(RDSResponse, "describe_db_instance_automated_backups")
+def describe_db_instance_automated_backups(self):
+    asked = self.params.get("DbiResourceId")
+    rows = [
+        {"DbiResourceId": key, "DBInstanceIdentifier": of.db_instance_identifier, "Status": "retained", "RestoreWindow": {"LatestTime": at}}
+        for key, (of, at) in retained(self.backend, "instance").items()
+        if asked in (None, key)
+    ]
+    return ActionResult({"DBInstanceAutomatedBackups": rows})
+
+
+@replace(RDSResponse, "describe_db_cluster_automated_backups")
+def describe_db_cluster_automated_backups(self):
+    asked = self.params.get("DbClusterResourceId")
+    rows = [
+        {"DbClusterResourceId": key, "DBClusterIdentifier": of.db_cluster_identifier, "Status": "retained", "RestoreWindow": {"LatestTime": at}}
+        for key, (of, at) in retained(self.backend, "cluster").items()
+        if asked in (None, key)
+    ]
+    return ActionResult({"DBClusterAutomatedBackups": rows})
+
+
+_instance_to_point = RDSBackend.restore_db_instance_to_point_in_time
+
+
+@replace(RDSBackend, "restore_db_instance_to_point_in_time")
+def restore_db_instance_to_point_in_time(self, source, target, overrides):
+    resource = overrides.get("source_dbi_resource_id")
+    if not resource:
+        return _instance_to_point(self, source, target, overrides)
+    if target in self.databases:
+        raise RDSClientError("DBInstanceAlreadyExists", "DB instance already exists")
+    if resource not in retained(self, "instance"):
+        raise RDSClientError("DBInstanceAutomatedBackupNotFound", f"no automated backup of {resource}")
+    self.databases[resource] = retained(self, "instance")[resource][0]
+    original, self.databases[resource].db_instance_identifier = self.databases[resource].db_instance_identifier, resource
+    try:
+        return _instance_to_point(self, resource, target, overrides)
+    finally:
+        self.databases.pop(resource).db_instance_identifier = original
+
+
+# AWS: these can be listed; moto knows neither, so there are none.
+replace(RDSResponse, "describe_db_cluster_endpoints")(lambda self: ActionResult({"DBClusterEndpoints": []}))
+replace(RDSResponse, "describe_db_proxy_endpoints")(lambda self: ActionResult({"DBProxyEndpoints": []}))
+
+
+# AWS: parameters can be taken back to what the engine has; moto has no such call.
+def reset(groups_of, name):
+    def answer(self):
+        group = groups_of(self.backend)[self.params.get(name)]
+        for parameter in self.params.get("Parameters", []):
+            group.parameters.pop(parameter.get("ParameterName"), None)
+        return ActionResult({name: group.name})
+
+    return answer
+
+
+replace(RDSResponse, "reset_db_parameter_group")(reset(lambda b: b.db_parameter_groups, "DBParameterGroupName"))
+replace(RDSResponse, "reset_db_cluster_parameter_group")(
+    reset(lambda b: b.db_cluster_parameter_groups, "DBClusterParameterGroupName")
+)
 
 
 _call = BaseResponse.call_action

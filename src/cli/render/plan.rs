@@ -1,11 +1,11 @@
 //! A plan: steps in order, what changes on survivors, conflicts, what does not come back, what to type next.
 use super::{
     page::{Mark, Page},
-    values::{Things, changes, clock, count, milliseconds, value},
+    values::{Things, between, changes, clock, count, milliseconds, value},
 };
 use crate::{
     model::ResourceKey,
-    plan::{Blocker, Conflict, Human, Loss, Plan, Step, Verb},
+    plan::{Blocker, Conflict, Human, Loss, NO_COPY, Plan, Source, Step, Verb},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ impl Verb {
             Self::Claim => Mark::Claim,
             Self::Create => Mark::Add,
             Self::Adopt => Mark::Same,
-            Self::Link | Self::Converge | Self::Rewire => Mark::Change,
+            Self::Aside | Self::Link | Self::Converge | Self::Rewire => Mark::Change,
             Self::Skip => Mark::Skip,
         }
     }
@@ -34,6 +34,9 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
     }
     page.field("Digest", &plan.digest);
 
+    // Above all else: what an approval cannot bring back.
+    let empty = plan.losses.iter().filter(|l| l.what.starts_with(NO_COPY));
+    empty.for_each(|l| page.mark(0, Mark::Trouble, format_args!("{}: {}", things.say(&l.resource, None), l.what)));
     if plan.is_empty() {
         page.gap();
         page.line(0, "Nothing to do: what is live is what was there, apart from what is said here.");
@@ -77,8 +80,21 @@ fn steps(page: &mut Page<'_>, plan: &Plan, things: &Things) {
         let why = step.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
         let text = format!("{:<8}  {thing}{live}{why}", step.verb);
         page.marked(&format!("{:>digits$} ", step.number), 2, step.verb.mark(), &text);
-        changes(page, 2 + digits + 3 + 10, &step.changes, &to_name);
+        let indent = 2 + digits + 3 + 10;
+        if let Some(source) = &step.source {
+            page.line(indent, format_args!("from {}, {} old", content(source), between(source.until, plan.made_at)));
+        }
+        changes(page, indent, &step.changes, &to_name);
     }
+}
+
+/// Where content comes from, and what that lacks.
+pub fn content(source: &Source) -> String {
+    let lacks = match source.lost_minutes {
+        0 => "nothing of it is lost".to_owned(),
+        n => format!("its last {} are lost", count(n.unsigned_abs() as usize, "minute")),
+    };
+    format!("{} of {}: {lacks}", source.what, clock(source.until))
 }
 
 fn summary(plan: &Plan) -> String {

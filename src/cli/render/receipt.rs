@@ -1,7 +1,7 @@
 //! A receipt: N of N restored, what differs and why, what did not come back, the new ids. And the lines before it.
 use super::{
     page::{Look, Mark, Page},
-    plan::{conflicts, humans, losses},
+    plan::{conflicts, content, humans, losses},
     values::{Things, between, clock, value},
 };
 use crate::restore::{
@@ -40,6 +40,13 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
         page.heading(heading);
         for i in items {
             item(page, i, &things);
+        }
+    }
+    let contents: Vec<_> = r.items.iter().filter_map(|i| Some((i, i.source.as_ref()?))).collect();
+    if !contents.is_empty() {
+        page.heading("Content");
+        for (i, source) in contents {
+            page.line(2, format_args!("{} from {}", things.say(&i.resource, i.name.as_deref()), content(source)));
         }
     }
     losses(page, &r.losses, &things);

@@ -166,7 +166,7 @@ pub async fn made_by<K: Kind>(cx: &Cx, resource_type: &str, step: &Step) -> Resu
 
 /// What CreateTags must set and DeleteTags must remove to get from `now` to `want`. Keys under `aws:` and `rollbackd:`
 /// are in neither, whatever the specs hold.
-fn tag_changes<'a>(now: &'a Tags, want: &'a Tags) -> (Vec<(&'a str, &'a str)>, Vec<&'a str>) {
+pub(super) fn tag_changes<'a>(now: &'a Tags, want: &'a Tags) -> (Vec<(&'a str, &'a str)>, Vec<&'a str>) {
     let users = |t: &'a Tags| t.0.iter().filter(|(k, _)| is_users_tag(k));
     let mut set: Vec<_> = users(want).filter(|(k, v)| now.0.get(*k) != Some(*v)).collect();
     let mut unset: Vec<_> = users(now).map(|(k, _)| k.as_str()).filter(|k| !want.0.contains_key(*k)).collect();
@@ -302,7 +302,10 @@ pub fn about(what: impl std::fmt::Display) -> impl FnOnce(Failure) -> Failure {
 pub(crate) mod shapes {
     use crate::{
         aws::{Failure, canned::Canned},
-        kinds::{Kind, mirror::Plain},
+        kinds::{
+            Kind,
+            mirror::{Named, Plain},
+        },
     };
     use serde_json::Value;
 
@@ -318,7 +321,9 @@ pub(crate) mod shapes {
     /// The same where all goes as foretold: `calls` names what is sent, and from there a second converge sends nothing.
     pub async fn foretold<K: Kind>(canned: &Canned, id: &str, now: &Value, want: &Value) -> Vec<String> {
         let sent = sent::<K>(canned, id, now, want).await.unwrap();
-        let mut actions: Vec<String> = sent.iter().map(|s| format!("ec2:{}", s.split(' ').next().unwrap())).collect();
+        let service = K::Name::NAME.split(':').next().unwrap();
+        let mut actions: Vec<String> =
+            sent.iter().map(|s| format!("{service}:{}", s.split(' ').next().unwrap())).collect();
         let mut calls = K::calls(Some(&spec::<K>(now)), &spec::<K>(want));
         actions.sort_unstable();
         calls.sort_unstable();
