@@ -7,6 +7,7 @@ mod approve;
 mod audit;
 pub mod backend;
 mod config;
+mod detect;
 mod diff;
 mod halt;
 mod history;
@@ -83,12 +84,13 @@ pub enum Output {
 }
 
 #[derive(Debug, Clone, PartialEq, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     Run(run::Run),
     #[command(flatten)]
     Asked(Asked),
     Kinds(kinds::Kinds),
+    #[command(subcommand)]
+    Detect(detect::Detect),
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
@@ -106,6 +108,7 @@ pub enum Asked {
     Diff(diff::Diff),
     Readiness(readiness::Readiness),
     Incidents(incidents::Incidents),
+    Replay(detect::Replay),
     Plan(plan::Plan),
     Restore(restore::Restore),
     Resume(restore::Resume),
@@ -127,6 +130,7 @@ pub fn request(asked: &Asked) -> Result<Request, Fault> {
         Asked::Diff(args) => args.request(),
         Asked::Readiness(args) => Ok(args.request()),
         Asked::Incidents(args) => Ok(args.request()),
+        Asked::Replay(args) => args.request(),
         Asked::Plan(args) => args.request(),
         Asked::Restore(args) => args.request(),
         Asked::Resume(args) => Ok(args.request()),
@@ -160,6 +164,10 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
     let format = format(global.output);
     match &cli.command {
         Command::Run(_) => run::run(global).await,
+        Command::Asked(Asked::Replay(args)) if !args.files.is_empty() => {
+            show(&args.of_files(global)?, &format)?;
+            Ok(0)
+        }
         Command::Asked(Asked::Restore(args)) => restore::run(args, global, &format).await,
         Command::Asked(asked) => {
             let request = request(asked)?;
@@ -175,6 +183,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
             Ok(exit_code(&answer))
         }
         Command::Kinds(args) => kinds::run(args, &format),
+        Command::Detect(what) => detect::run(what, global, &format),
         Command::Config(what) => config::run(*what, global, &format),
         Command::IamPolicy(what) => iam_policy::run(*what),
     }

@@ -15,7 +15,11 @@ pub use sections::{Access, Aws, Capture, Control, Detect, Mode, Policy, Queue, R
 pub use values::{Globs, QueueUrl, RoleArn};
 
 use crate::{
-    detect::actor::{BadRule, Rule, Rules, default_rules},
+    detect::{
+        actor::{BadRule, Rule, Rules, default_rules},
+        incident::State as Detection,
+        signs::Own,
+    },
     model::Scope,
 };
 use error::{member_of, span_of};
@@ -181,6 +185,26 @@ impl Config {
             Some(policy) => Cow::Borrowed(policy),
             None => Cow::Owned(Policy::fallback()),
         }
+    }
+
+    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, its restore role.
+    pub fn own(&self) -> Vec<String> {
+        let mut own = self.trail.own.as_texts().to_vec();
+        own.extend(self.queues.iter().filter_map(|q| q.url.as_str().rsplit('/').next()).map(str::to_owned));
+        own.extend(self.aws.restore_role.iter().filter_map(|r| r.as_str().rsplit('/').next()).map(str::to_owned));
+        own
+    }
+
+    /// Detection by these settings. `us`: the ARN of the session that this process runs in, once it is known. rollbackd
+    /// itself is never an agent: its restore role, and the very session that it runs in, not others of the same role,
+    /// which an agent may have too.
+    pub fn detection(&self, us: Option<&str>) -> Result<Detection, BadRule> {
+        let mut own: Vec<String> = self.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
+        own.extend(us.map(str::to_owned));
+        let mut things = self.own();
+        // `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`, `arn:aws:iam::111122223333:user/NAME`
+        things.extend(us.and_then(|arn| arn.split('/').nth(1)).map(str::to_owned));
+        Ok(Detection::new(Rules::new(&self.agents, &own)?, self.detect.quiet).watching(Own::new(&things)?))
     }
 
     /// Settings that differ and that a running daemon cannot take up: a restart is needed for them.

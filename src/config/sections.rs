@@ -81,6 +81,8 @@ pub struct Trail {
     /// No record for this long is an alarm.
     #[serde(with = "above_zero")]
     pub silence: SignedDuration,
+    /// Over names of what rollbackd sees and acts with.
+    pub own: Globs,
 }
 impl Default for Trail {
     fn default() -> Self {
@@ -88,6 +90,7 @@ impl Default for Trail {
             accounts: vec![],
             records_kept: SignedDuration::from_hours(90 * 24),
             silence: SignedDuration::from_hours(6),
+            own: Globs::new(vec!["rollbackd*".into()]).expect("it is a pattern"),
         }
     }
 }
@@ -135,6 +138,8 @@ pub struct Policy {
     /// An automatic restore of more resources than this waits for approval instead.
     #[serde(deserialize_with = "between::<_, 1, { limits::PLAN_STEPS_MAX }>")]
     pub resources_max: usize,
+    /// What an agent adds to things that exist opens an incident by itself.
+    pub open_on_add: bool,
     #[serde(with = "above_zero")]
     pub approval_expires: SignedDuration,
 }
@@ -161,6 +166,7 @@ impl Default for Policy {
             mode: Mode::Approve,
             grace: SignedDuration::from_mins(5),
             resources_max: 200,
+            open_on_add: false,
             approval_expires: SignedDuration::from_hours(24),
         }
     }

@@ -54,6 +54,7 @@ pub fn default_rules() -> Vec<Rule> {
                 "*agentcore-mcp-server/*",
                 "*AmazonQ-For-CLI*",
                 "*AmazonQ-For-IDE*",
+                "*KiroIDE*",
             ]),
             ..Rule::default()
         },
@@ -182,7 +183,7 @@ impl Rule {
     }
 }
 
-fn globs(rule: &str, field: &'static str, patterns: &[String]) -> Result<Vec<GlobMatcher>, BadRule> {
+pub(super) fn globs(rule: &str, field: &'static str, patterns: &[String]) -> Result<Vec<GlobMatcher>, BadRule> {
     let compile = |pattern: &String| {
         let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
         glob.map(|g| g.compile_matcher()).map_err(|e| BadRule::Pattern {

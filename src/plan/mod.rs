@@ -1,7 +1,9 @@
 //! Plans: the ordered steps from what is live to a restore point, and all that cannot be brought back. Pure: a plan is a
 //! function of versions, live state and settings.
 //!
-//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps.
+//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps;
+//! `aftermath` says what a loss meant for what survived.
+pub mod aftermath;
 pub mod budget;
 pub mod diff;
 pub mod facts;

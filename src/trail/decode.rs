@@ -225,6 +225,11 @@ fn record(v: &Value, around: &Around) -> Result<Record, String> {
         resources: part("resources"),
         request_id: text("requestID"),
         shared_event_id: text("sharedEventID"),
+        addendum_of: v
+            .get("addendum")
+            .and_then(|a| bounded(a.get("originalEventID")))
+            .filter(|id| (1..=limits::EVENT_ID_BYTES_MAX).contains(&id.len()))
+            .map(EventId),
         event_type: text("eventType"),
         received_at: around.received_at,
         source,
@@ -507,6 +512,13 @@ mod tests {
         assert!(error(|v| v["errorCode"] = json!(7)).is_some());
         assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": true})).as_deref(), Some("DryRun"));
         assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": false})), None);
+        let addendum = |v: Value| the(with(|r| r["addendum"] = v)).addendum_of.map(|id| id.0);
+        let reason = "UPDATED_DATA";
+        assert_eq!(addendum(json!({"reason": reason, "originalEventID": "e-0"})).as_deref(), Some("e-0"));
+        assert_eq!(addendum(json!({"reason": "DELIVERY_DELAY"})), None);
+        assert_eq!(addendum(json!(["originalEventID"])), None);
+        let shared = the(with(|v| v["sharedEventID"] = json!("s-1"))).shared_event_id;
+        assert_eq!(shared.as_deref(), Some("s-1"));
         // The same record without an id gets the same id.
         let id = |_| the(with(|v| _ = v.as_object_mut().unwrap().remove("eventID"))).id;
         assert_eq!(id(1), id(2));
