@@ -3,6 +3,7 @@
 mod by_hand;
 mod compute;
 mod crash;
+mod detect;
 mod errors;
 mod network;
 mod recreate;
