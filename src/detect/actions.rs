@@ -225,6 +225,12 @@ fn class_of_verb(name: &str) -> Option<Class> {
     VERBS.iter().find(|(verb, _)| starts_with_word(name, verb)).map(|(_, class)| *class)
 }
 
+/// What a call is named after: `Repository` of `DeleteRepository`.
+fn noun(name: &str) -> &str {
+    let second = name.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase());
+    second.map_or("", |(at, _)| &name[at..])
+}
+
 /// Targets of a call that takes away.
 fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     let mut out = Targets::of(record);
@@ -250,8 +256,10 @@ fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     }
     if entries.is_empty() {
         shallow(&record.request, &mut |leaf, name| {
-            // At the top of a request that nobody described, `name` and `id` are its own.
-            if kind_of_id(&tidy(name)).is_some() || tells(leaf) || matches!(leaf, "name" | "id" | "arn" | "names") {
+            // At the top of a request that nobody described, `name`, `id` and what the call is named after are its own.
+            let own =
+                matches!(leaf, "name" | "id" | "arn" | "names" | "identifier") || same_member(leaf, noun(&record.name));
+            if own || kind_of_id(&tidy(name)).is_some() || tells(leaf) {
                 out.name(name, None);
             }
         });
@@ -414,7 +422,7 @@ fn is_absent(v: &Value) -> bool {
 /// A member whose name says whose id it is, so that it may be looked for anywhere: `natGatewayId`, not `id` or `name`.
 fn tells(leaf: &str) -> bool {
     let ends = ["Id", "Ids", "ID", "Arn", "ARN", "Arns", "Name", "Names", "Identifier", "Url"];
-    leaf.len() > 5 && ends.iter().any(|end| leaf.ends_with(end))
+    leaf.len() > 4 && ends.iter().any(|end| leaf.ends_with(end))
 }
 
 /// Texts at a path. Lists and `{tag, content}` members may stand at every step; the first letter's case differs between
@@ -707,6 +715,34 @@ pub(crate) mod tests {
         );
         let bucket = record("s3", "CreateBucket", json!({"bucketName": "logs"}), Value::Null);
         assert_eq!(said(&made(&bucket)), ["(s3:bucket) logs"]);
+    }
+
+    #[test]
+    fn read_only_is_believed_less_than_the_call_and_effects_are_no_calls() {
+        // Missing, or wrong: DeleteVpc deletes.
+        for read_only in [None, Some(true), Some(false)] {
+            let mut it = record("ec2", "DeleteVpc", json!({"vpcId": "vpc-0a0a0a0a"}), Value::Null);
+            it.read_only = read_only;
+            assert_eq!(classify(&it).class, Some(Class::Delete), "{read_only:?}");
+        }
+        // What DeleteSecret sets off is no second deletion, and no person's or program's call.
+        for name in ["StartSecretVersionDelete", "EndSecretVersionDelete", "DeleteSecretVersions"] {
+            let mut it = record("secretsmanager", name, Value::Null, Value::Null);
+            it.event_type = Some("AwsServiceEvent".into());
+            assert_eq!(classify(&it).class, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn services_without_a_model_name_their_things_too() {
+        for (service, name, request, expected) in [
+            ("rbin", "DeleteRule", json!({"identifier": "0a0a"}), "(?) 0a0a"),
+            ("appsync", "DeleteGraphqlApi", json!({"apiId": "0b0b"}), "(?) 0b0b"),
+            ("codeartifact", "DeleteRepository", json!({"domain": "d", "repository": "r"}), "(?) r"),
+            ("ssm", "DeleteParameter", json!({"name": "/app/key"}), "(?) /app/key"),
+        ] {
+            assert_eq!(classified(service, name, request).1, [expected], "{name}");
+        }
     }
 
     #[test]

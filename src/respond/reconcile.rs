@@ -180,6 +180,7 @@ impl Reconciler {
         let first = || Some((fresh.first()?.clone(), None));
         let Some((session, warning)) = warned.map(|(s, w)| (s, Some(w))).or_else(first) else { return };
         self.checkpointed.extend(fresh);
+        let why = warning.map_or_else(|| "it is new".to_owned(), |w| format!("it {w}"));
         let hub = self.hub.clone();
         self.hub.restores.tasks.spawn(async move {
             let swept = async {
@@ -197,10 +198,12 @@ impl Reconciler {
             };
             match swept.await {
                 Ok(Some(sweep)) => {
-                    tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session");
+                    tracing::info!(%session, why, errors = sweep.errors.len(), "checkpoint of an agent's session");
                 }
-                Ok(None) => tracing::info!(%session, "an agent's session, right after a sweep: that is its checkpoint"),
-                Err(e) => tracing::error!(%session, "no checkpoint of an agent's session: {e}"),
+                Ok(None) => {
+                    tracing::info!(%session, why, "an agent's session, right after a sweep: that is its checkpoint");
+                }
+                Err(e) => tracing::error!(%session, why, "no checkpoint of an agent's session: {e}"),
             }
         });
     }

@@ -278,6 +278,7 @@ fn actor(v: &Value) -> Actor {
         user_agent: text(&v["userAgent"]).map(|ua| unbracketed(&ua).to_owned()),
         access_key: text(&identity["accessKeyId"]).filter(|key| lineage::is_access_key(key)),
         issued_at: time(&attributes["creationDate"]),
+        sign_in: text(&session["signInSessionArn"]),
         // In the record itself, or among the session's attributes.
         from_console: flag(v.get("sessionCredentialFromConsole")) == Some(true)
             || flag(attributes.get("sessionCredentialFromConsole")) == Some(true),

@@ -146,7 +146,7 @@ async fn each_record_is_explained() {
 async fn an_agent_that_blinds_comes_first_and_a_person_is_an_alarm() {
     let site = Site::new().await;
     site.configure("mode = \"auto\"\ngrace = \"0s\"");
-    let _daemon = site.daemon().await;
+    let daemon = site.daemon().await;
     let sqs = aws_sdk_sqs::Client::new(&site.emulator.sdk_config(&site.owner, REGION, &site.emulator.endpoint()));
     let send = async |id: &str, role: &str, source: &str, name: &str, request: Value| {
         let now = jiff::Timestamp::now().to_string();
@@ -179,6 +179,11 @@ async fn an_agent_that_blinds_comes_first_and_a_person_is_an_alarm() {
     assert!(!troubles.contains("of 2 such calls"), "another queue is none of ours: {troubles}");
     let page = site.run(&["status"]).await.ok().stdout;
     assert!(page.contains("an agent blinds rollbackd; look at this one first"), "{page}");
+    // What often comes before a fatal call asks for a checkpoint, in a session that had its first one too.
+    let gateway = json!({"internetGatewayId": "igw-0a0a0a0a", "vpcId": "vpc-0a0a0a0a"});
+    send("detach", "ops-agent", "ec2", "DetachInternetGateway", gateway).await;
+    until("the warning asks for a checkpoint", SOON, || async { daemon.stderr().contains("it detaches a gateway") })
+        .await;
     // A person settles it.
     let whole = site.json(&["incidents", all[0]["id"].as_str().unwrap()]).await;
     site.run(&["reject", whole["plan"].as_str().unwrap(), "--reason", "logging is on again"]).await.ok();
