@@ -202,8 +202,12 @@ impl Config {
         let mut own: Vec<String> = self.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
         own.extend(us.map(str::to_owned));
         let mut things = self.own();
-        // `arn:aws:sts::111122223333:assumed-role/NAME/SESSION`, `arn:aws:iam::111122223333:user/NAME`
-        things.extend(us.and_then(|arn| arn.split('/').nth(1)).map(str::to_owned));
+        // `…:assumed-role/NAME/SESSION`, `…:user/PATH/NAME`
+        let name = |arn: &str| match arn.contains(":assumed-role/") {
+            true => arn.split('/').nth(1).map(str::to_owned),
+            false => arn.rsplit_once('/').map(|(_, name)| name.to_owned()),
+        };
+        things.extend(us.and_then(name));
         Ok(Detection::new(Rules::new(&self.agents, &own)?, self.detect.quiet).watching(Own::new(&things)?))
     }
 

@@ -122,7 +122,8 @@ pub fn blinds(record: &Record, action: &Action, own: &Own) -> bool {
         return matches!(record.name.as_str(), "StopLogging" | "DeleteTrail" | "PutEventSelectors" | "UpdateTrail");
     }
     // A policy that is attached to a role may deny all that another allows; what else is added takes nothing away.
-    let takes = action.class != Some(Class::Add) || record.source == "iam.amazonaws.com";
+    let denies = record.name.starts_with("Attach") || record.name == "CreatePolicyVersion";
+    let takes = action.class != Some(Class::Add) || (record.source == "iam.amazonaws.com" && denies);
     takes && action.targets.iter().any(|target| own.has(target))
 }
 
@@ -266,6 +267,7 @@ mod tests {
             ("sqs", "PurgeQueue", queue("orders")),
             ("sqs", "TagQueue", queue("rollbackd")),
             ("iam", "DeleteRole", json!({"roleName": "web"})),
+            ("iam", "CreateRole", json!({"roleName": "rollbackd-observe"})),
         ] {
             assert!(!blind(source, name, request.clone()), "{name} {request}");
         }

@@ -557,9 +557,14 @@ mod tests {
                 }
             }
             for record in decoded(&v).records {
-                crate::detect::actions::mentioned(&record);
-                crate::detect::actions::made(&record);
-                crate::detect::lineage::grant(&record);
+                use crate::detect::{actions, lineage, signs};
+                actions::mentioned(&record);
+                actions::made(&record);
+                lineage::grant(&record);
+                let action = actions::classify(&record);
+                signs::warning(&record, &action);
+                signs::blinds(&record, &action, &signs::Own::default());
+                prop_assert!(actions::details(&record, &action.targets).chars().count() <= 300);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the rules see: quirks of records explained, an agent that blinds rollbackd, what it adds, a policy over the past.
 use crate::site::{Before, Ended, REGION, SOON, Site, binary};
-use kit::{Daemon, until};
+use kit::{Daemon, Environment, until};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -235,4 +235,69 @@ async fn what_an_agent_adds_is_shown_and_stays_and_a_policy_tells_what_it_would_
     let now = site.json(&["replay"]).await;
     assert_eq!((&now["incidents"][0]["would"], &now["incidents"][0]["policy"]), (&json!("report"), &json!("test")));
     assert_eq!(site.incidents().await.len(), 1, "a replay changes nothing");
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|t| t["resource"].as_str().unwrap().rsplit('/').next().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_loss_reached_and_what_was_made_instead_are_named() {
+    let site = Site::new().await;
+    site.configure("mode = \"observe\"");
+    let before = Before::build(&site.ec2()).await;
+    let _daemon = site.daemon().await;
+    let agent = site.agent().await;
+    before.env.teardown(&agent).await;
+    let (impostor, _) = Environment::lookalike(&agent).await;
+    let incident = site.whole_incident_in("observed").await;
+    let pair = incident["recreated"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["lost"].as_str().unwrap().ends_with(&before.env.vpc));
+    assert!(pair.is_some_and(|p| p["made"].as_str().unwrap().ends_with(&impostor)), "{:#}", incident["recreated"]);
+    // The group in the other VPC survived, and named a group that did not.
+    let reached = incident["reached"].as_array().unwrap();
+    let monitoring =
+        reached.iter().find(|r| r["resource"].as_str().unwrap().ends_with(&before.env.group_monitoring)).unwrap();
+    assert!(
+        monitoring["through"].as_str().unwrap().ends_with(&before.env.group_app) && monitoring["hops"] == 1,
+        "{monitoring}"
+    );
+    let page = site.run(&["incidents", incident["id"].as_str().unwrap()]).await.ok().stdout;
+    for words in
+        ["Lost and made again by the agent", "Survived, and depended on what was lost", "└ ", "Early warning at "]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_record_lacks_comes_from_the_store() {
+    let site = Site::new().await;
+    site.configure("mode = \"observe\"");
+    let before = Before::build(&site.ec2()).await;
+    let _daemon = site.daemon().await;
+    let env = &before.env;
+    let tables = site.ec2().describe_route_tables().route_table_ids(&env.routes_private_a).send().await.unwrap();
+    let association = tables.route_tables()[0].associations()[0].route_table_association_id().unwrap();
+    let agent = site.agent().await;
+    // The record names neither the table nor the subnet; the other names no next hop.
+    agent.disassociate_route_table().association_id(association).send().await.unwrap();
+    agent.delete_route().route_table_id(&env.routes_public).destination_cidr_block("0.0.0.0/0").send().await.unwrap();
+    let incident = site.whole_incident_in("observed").await;
+    let changed = ids(&incident["changed"]);
+    assert!(
+        changed.contains(&env.routes_private_a.as_str()) && changed.contains(&env.routes_public.as_str()),
+        "{changed:?}"
+    );
+    assert_eq!(incident["beyond"], json!([]), "{:#}", incident["beyond"]);
+    let plan = site.json(&["plan", incident["plan"].as_str().unwrap()]).await;
+    let step = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["resource"].as_str().unwrap().ends_with(&env.routes_public));
+    assert!(step.unwrap()["changes"].to_string().contains(&env.internet_gateway), "the lost next hop: {step:?}");
 }
