@@ -168,7 +168,7 @@ impl Reconciler {
                 signs::cure(&act.name)
             )
         });
-        self.hub.trouble("trail", says);
+        self.hub.trouble("blinding", says);
     }
 
     /// An agent's session was first seen, or did what often comes before a fatal call: capture its scope at once, beside
