@@ -376,3 +376,42 @@ fn every_operation_of_the_model_is_classified_and_names_its_target() {
     println!("{} act on the account, or name only values: {pathless:?}", pathless.len());
     assert_eq!((operations.len(), services.len()), (1183, 27));
 }
+
+#[test]
+fn every_additive_operation_of_the_model_is_an_addition() {
+    let Some(path) = shared("model/destructive.json") else { return };
+    let model: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut sources: BTreeMap<&str, &str> = BTreeMap::new();
+    for op in model["operations"].as_array().unwrap() {
+        sources.entry(op["service"].as_str().unwrap()).or_insert(op["event_source"].as_str().unwrap());
+    }
+    let (mut adds, mut undone, mut others) = (0, 0, vec![]);
+    for (service, groups) in model["not_destructive"].as_object().unwrap() {
+        for name in groups["additive"].as_array().into_iter().flatten().map(|n| n.as_str().unwrap()) {
+            let source = sources[service.as_str()];
+            let body = serde_json::json!({
+                "eventID": name, "eventTime": "2026-03-01T10:00:00Z", "eventName": name, "eventSource": source,
+                "awsRegion": "eu-west-1", "recipientAccountId": "111122223333", "eventType": "AwsApiCall",
+            });
+            let decoded = decode(body.to_string().as_bytes(), "model", now(), &Watched::default());
+            let record = &decoded.records[0];
+            match actions::classify(record).class {
+                Some(Class::Add) => {
+                    adds += 1;
+                    undone += usize::from(actions::removal(source, &record.name).is_some());
+                }
+                class => others.push((service.as_str(), name, class)),
+            }
+        }
+    }
+    println!("{adds} calls only add, of which {undone} have a call that takes it away again; not: {others:?}");
+    // Messages that are sent leave nothing behind that could be taken away.
+    let sent = |name: &str| {
+        ["Send", "Publish", "Invoke", "Record", "Signal", "Submit", "ConfirmProduct", "Resend", "Report", "Checkpoint"]
+            .iter()
+            .any(|v| name.starts_with(v))
+    };
+    let unexpected: Vec<_> = others.iter().filter(|(_, name, _)| !sent(name)).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    assert!(adds > 450, "{adds}");
+}

@@ -34,7 +34,7 @@ NOT_A_TARGET = {
 }
 # Values too, but for calls that name nothing else.
 LAST_RESORT = {"Cidr", "Engine", "KmsKeyId", "PhoneNumber"}
-SENDS = re.compile(r"^(Send|Publish(Batch)?$|Invoke|Checkpoint|Record|Signal|Submit|Resend|Report|Confirm|Poll)")
+SENDS = re.compile(r"^(Send|Publish(Batch)?$|Invoke|Checkpoint|Record|Signal|Submit|Resend|Report|Confirm(?!Subscription)|Poll)")
 READS = re.compile(r"^(Get|List|Describe|Head|BatchGet|Search|Scan|Query|Lookup)")
 MAKES = re.compile(r"^(Create(Default)?|Run|Allocate|Copy|Import|Register|Request|Purchase)(?=[A-Z])")
 # EC2 nouns that are not the kind's own name.
