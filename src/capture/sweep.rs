@@ -47,7 +47,7 @@ impl Capture {
     pub async fn sweep(&self, scopes: &[Scope], cause: SweepCause) -> Result<Sweep, CaptureError> {
         let started = Timestamp::now();
         let version_cause = match &cause {
-            SweepCause::Checkpoint { session } => Cause::Checkpoint { session: session.clone() },
+            SweepCause::Checkpoint { session, .. } => Cause::Checkpoint { session: session.clone() },
             _ => Cause::Sweep { sweep: started },
         };
         let mut sweep = Sweep {

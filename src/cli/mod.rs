@@ -7,6 +7,7 @@ mod approve;
 mod audit;
 pub mod backend;
 mod config;
+mod detect;
 mod diff;
 mod halt;
 mod history;
@@ -92,6 +93,8 @@ pub enum Command {
     Asked(Asked),
     Kinds(kinds::Kinds),
     #[command(subcommand)]
+    Detect(detect::Detect),
+    #[command(subcommand)]
     Config(config::Config),
     IamPolicy(iam_policy::IamPolicy),
     #[command(subcommand)]
@@ -109,6 +112,7 @@ pub enum Asked {
     Diff(diff::Diff),
     Readiness(readiness::Readiness),
     Incidents(incidents::Incidents),
+    Replay(detect::Replay),
     Plan(plan::Plan),
     Restore(restore::Restore),
     Resume(restore::Resume),
@@ -131,6 +135,7 @@ pub fn request(asked: &Asked) -> Result<Request, Fault> {
         Asked::Diff(args) => args.request(),
         Asked::Readiness(args) => Ok(args.request()),
         Asked::Incidents(args) => Ok(args.request()),
+        Asked::Replay(args) => args.request(),
         Asked::Plan(args) => args.request(),
         Asked::Restore(args) => args.request(),
         Asked::Resume(args) => Ok(args.request()),
@@ -165,6 +170,10 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
     let format = format(global.output);
     match &cli.command {
         Command::Run(_) => run::run(global).await,
+        Command::Asked(Asked::Replay(args)) if !args.files.is_empty() => {
+            show(&args.of_files(global)?, &format)?;
+            Ok(0)
+        }
         Command::Asked(Asked::Restore(args)) => restore::run(args, global, &format).await,
         Command::Asked(asked) => {
             let request = request(asked)?;
@@ -183,6 +192,7 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
             Ok(exit_code(&answer))
         }
         Command::Kinds(args) => kinds::run(args, &format),
+        Command::Detect(what) => detect::run(what, global, &format),
         Command::Config(what) => config::run(*what, global, &format),
         Command::IamPolicy(args) => args.run(),
         Command::Store(what) => store::run(what, global, &format),

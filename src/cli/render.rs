@@ -5,6 +5,7 @@
 //! outside, and what a terminal would obey or hide must not get through. In JSON the same characters are escaped, which
 //! changes no value.
 mod audit;
+mod detect;
 mod incident;
 mod neutral;
 mod page;
@@ -22,10 +23,12 @@ pub use receipt::progress;
 use crate::kinds::mirror::{Coverage, Fate, Inputs};
 use crate::{
     control::api::{Answer, Fault},
+    detect::explain::Explanation,
     plan::{
         Plan,
         facts::{Facts, Phase},
     },
+    trail::decode::Unreadable,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -62,6 +65,7 @@ pub fn render(answer: &Answer, format: &Format, out: &mut impl Write) -> io::Res
         Answer::Receipt(receipt) => receipt::receipt(&mut page, receipt),
         Answer::Audit(entries) => audit::entries(&mut page, entries),
         Answer::AuditVerified(verified) => audit::verified(&mut page, verified),
+        Answer::Replay(replay) => detect::replay(&mut page, replay),
     }
     out.write_all(page.text().as_bytes())
 }
@@ -84,8 +88,31 @@ fn inner(answer: &Answer) -> io::Result<Value> {
         Answer::Unhalted => Ok(Value::Null),
         Answer::Audit(v) => serde_json::to_value(v),
         Answer::AuditVerified(v) => serde_json::to_value(v),
+        Answer::Replay(v) => serde_json::to_value(v),
     };
     Ok(value?)
+}
+
+/// Prints what detection makes of records, and what of them is none.
+pub fn explanation(
+    all: &Explanation,
+    unreadable: &[Unreadable],
+    ignored: &[String],
+    format: &Format,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let look = match format {
+        Format::Json => {
+            let mut value = serde_json::to_value(all)?;
+            value["unreadable"] = serde_json::to_value(unreadable)?;
+            value["ignored"] = serde_json::to_value(ignored)?;
+            return json(&value, out);
+        }
+        Format::Table(look) => look,
+    };
+    let mut page = Page::new(look);
+    detect::explanation(&mut page, all, unreadable, ignored);
+    out.write_all(page.text().as_bytes())
 }
 
 /// Prints a value as indented JSON.

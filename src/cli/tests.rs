@@ -109,6 +109,8 @@ fn commands_become_requests() {
         ),
         ("incidents", Request::Incidents),
         ("incidents inc-0a1b2c3d", Request::Incident { id: incident() }),
+        ("replay", Request::Replay { days: 7, config: None }),
+        ("replay --days 30", Request::Replay { days: 30, config: None }),
         ("resume", Request::Resume { restore: None, reason: None }),
         ("resume abc --reason why", Request::Resume { restore: Some("abc".into()), reason: Some("why".into()) }),
         ("receipt abc --terraform", Request::Receipt { restore: "abc".into() }),
@@ -514,6 +516,35 @@ Trouble
   To reject: rollbackd reject 3f2a9c0d1e2f
 ";
     assert_eq!(text, want);
+}
+
+#[test]
+fn an_incident_names_what_was_added_what_it_reached_and_what_was_made_again() {
+    let mut incident = sample_incident();
+    incident["kind"] = "blinding".into();
+    incident["state"] = "planned".into();
+    incident["acts"][0]["warning"] = "detaches-gateway".into();
+    incident["recreated"] = json!([{"lost": key("vpc", "vpc-1"), "made": key("vpc", "vpc-7")}]);
+    incident["added"] = json!([{
+        "event": "e3", "time": "2026-03-01T10:00:05Z", "call": "AuthorizeSecurityGroupIngress", "to": [key("security-group", "sg-9")],
+        "what": "cidrIp=0.0.0.0/0", "undo": "RevokeSecurityGroupIngress",
+    }]);
+    incident["reached"] = json!([{"resource": key("instance", "i-1"), "name": "web", "through": key("security-group", "sg-2"), "hops": 1}]);
+    let text = table(&Answer::Incident(Box::new(from(incident))));
+    for lines in [
+        "Incident inc-0a1b2c3d: planned, rollbackd is blinded\n",
+        "Lost and made again by the agent: 1\n  ~ ec2:vpc vpc-1 → vpc-7\n",
+        "Added to what exists (a restore leaves it): 1\n  + 2026-03-01T10:00:05Z AuthorizeSecurityGroupIngress sg-9: cidrIp=0.0.0.0/0\n      RevokeSecurityGroupIngress takes it away again\n",
+        "Survived, and depended on what was lost: 1\n  ! ec2:instance i-1 (web), through sg-2\n",
+        "  ! Early warning at 2026-03-01T10:00:00Z: DeleteVpc detaches a gateway\n",
+        "  To settle it, once it is undone: rollbackd reject 3f2a9c0d1e2f\n",
+    ] {
+        assert!(text.contains(lines), "{lines}\n---\n{text}");
+    }
+    let mut line = sample_line();
+    line["kind"] = "blinding".into();
+    let list = table(&Answer::Incidents(vec![from(line)]));
+    assert!(list.contains("! inc-0a1b2c3d: an agent blinds rollbackd; look at this one first\n"), "{list}");
 }
 
 fn sample_line() -> Value {

@@ -15,7 +15,11 @@ pub use sections::{Access, Aws, Capture, Control, Detect, EbsSnapshots, Mode, Po
 pub use values::{Globs, QueueUrl, RoleArn, TagText};
 
 use crate::{
-    detect::actor::{BadRule, Rule, Rules, default_rules},
+    detect::{
+        actor::{BadRule, Rule, Rules, default_rules},
+        incident::State as Detection,
+        signs::Own,
+    },
     model::Scope,
 };
 use error::{member_of, span_of};
@@ -202,6 +206,31 @@ impl Config {
             Some(policy) => Cow::Borrowed(policy),
             None => Cow::Owned(Policy::fallback()),
         }
+    }
+
+    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, its restore role.
+    pub fn own(&self) -> Vec<String> {
+        let mut own = self.trail.own.as_texts().to_vec();
+        own.extend(self.queues.iter().filter_map(|q| q.url.as_str().rsplit('/').next()).map(str::to_owned));
+        own.extend(self.aws.restore_role.iter().filter_map(|r| r.as_str().rsplit('/').next()).map(str::to_owned));
+        own
+    }
+
+    /// Detection by these settings. `us`: the ARN of the session that this process runs in, once it is known. rollbackd
+    /// itself is never an agent: the roles that it assumes, and the very session that it runs in, not others of the same role,
+    /// which an agent may have too.
+    pub fn detection(&self, us: Option<&str>) -> Result<Detection, BadRule> {
+        let roles = [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten().chain(&self.aws.into_roles);
+        let mut own: Vec<String> = roles.map(|r| r.as_str().to_owned()).collect();
+        own.extend(us.map(str::to_owned));
+        let mut things = self.own();
+        // `…:assumed-role/NAME/SESSION`, `…:user/PATH/NAME`
+        let name = |arn: &str| match arn.contains(":assumed-role/") {
+            true => arn.split('/').nth(1).map(str::to_owned),
+            false => arn.rsplit_once('/').map(|(_, name)| name.to_owned()),
+        };
+        things.extend(us.and_then(name));
+        Ok(Detection::new(Rules::new(&self.agents, &own)?, self.detect.quiet).watching(Own::new(&things)?))
     }
 
     /// Settings that differ and that a running daemon cannot take up: a restart is needed for them.

@@ -108,6 +108,8 @@ pub struct Trail {
     /// No record for this long is an alarm.
     #[serde(with = "above_zero")]
     pub silence: SignedDuration,
+    /// Over names of what rollbackd sees and acts with.
+    pub own: Globs,
 }
 impl Default for Trail {
     fn default() -> Self {
@@ -115,6 +117,7 @@ impl Default for Trail {
             accounts: vec![],
             records_kept: SignedDuration::from_hours(90 * 24),
             silence: SignedDuration::from_hours(6),
+            own: Globs::new(vec!["rollbackd*".into()]).expect("it is a pattern"),
         }
     }
 }
@@ -166,6 +169,8 @@ pub struct Policy {
     /// give up memory. Zero: whatever loses anything waits for approval.
     #[serde(with = "zero_or_more")]
     pub data_age_max: SignedDuration,
+    /// What an agent adds to things that exist opens an incident by itself.
+    pub open_on_add: bool,
     #[serde(with = "above_zero")]
     pub approval_expires: SignedDuration,
 }
@@ -193,6 +198,7 @@ impl Default for Policy {
             grace: SignedDuration::from_mins(5),
             resources_max: 200,
             data_age_max: SignedDuration::ZERO,
+            open_on_add: false,
             approval_expires: SignedDuration::from_hours(24),
         }
     }

@@ -50,6 +50,23 @@ fn the_documented_file_is_the_defaults() {
     assert_eq!(parse(DOCUMENTED).unwrap(), parse("").unwrap());
 }
 
+/// A command sends settings to the daemon, to try them on the past.
+#[test]
+fn settings_survive_the_socket() {
+    let full = parse(&with_examples(DOCUMENTED)).unwrap();
+    let text = serde_json::to_string(&full).unwrap();
+    assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), full);
+}
+
+#[test]
+fn what_rollbackd_sees_and_acts_with_is_known_by_name() {
+    let config = parse(
+        "[aws]\nrestore_role = \"arn:aws:iam::111122223333:role/ops/fixer\"\n\
+         [[queue]]\nurl = \"https://sqs.eu-west-1.amazonaws.com/111122223333/trail\"\n[trail]\nown = [\"watch-*\"]",
+    );
+    assert_eq!(config.unwrap().own(), ["watch-*", "trail", "fixer"]);
+}
+
 #[test]
 fn every_setting_is_documented_and_every_documented_one_exists() {
     let full = with_examples(DOCUMENTED);

@@ -123,6 +123,10 @@ pub(super) fn between<'de, D: Deserializer<'de>, const LEAST: usize, const MOST:
                 .filter(|n| (LEAST..=MOST).contains(n))
                 .ok_or_else(|| E::custom(format!("{n} is not a whole number from {LEAST} to {MOST}")))
         }
+        /// TOML has signed numbers, JSON (settings that are sent to a daemon) also these.
+        fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<usize, E> {
+            self.visit_i64(i64::try_from(n).unwrap_or(i64::MAX))
+        }
     }
     d.deserialize_i64(Number::<LEAST, MOST>)
 }

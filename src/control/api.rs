@@ -2,12 +2,15 @@
 //! `--output json`: members are added, never renamed or removed.
 pub use crate::respond::Halted;
 use crate::{
+    config::Config,
     model::{
         At, By, Hash, Incident, IncidentId, ResourceKey, Scope, SessionId, State, Timestamp, Version, audit,
+        incident::IncidentKind,
         redact::{redact, redact_at},
         sweep::Sweep,
     },
     plan::{Change, Conflict, DigestPrefix, Plan, elsewhere::Destination, readiness::Readiness},
+    respond::replay::Replay,
     restore::{Progress, Receipt, RestoreState},
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +69,12 @@ pub enum Request {
     Incidents,
     Incident {
         id: IncidentId,
+    },
+    /// What agent rules and policies would have done with the records of the last days; those that hold now where none
+    /// are given.
+    Replay {
+        days: u32,
+        config: Option<Box<Config>>,
     },
     /// Make a plan and store it. `overwrite`: survivors whose conflicts are to be overwritten. `allow_empty`: what may be
     /// made empty where no copy of its content is left.
@@ -136,6 +145,7 @@ pub enum Answer {
     Unhalted,
     Audit(Vec<audit::Entry>),
     AuditVerified(AuditVerified),
+    Replay(Box<Replay>),
 }
 
 /// `rollbackd status`.
@@ -235,6 +245,8 @@ pub enum DifferenceKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentLine {
     pub id: IncidentId,
+    #[serde(default)]
+    pub kind: IncidentKind,
     pub state: crate::model::IncidentState,
     pub actor: String,
     pub sessions: Vec<SessionId>,
@@ -341,7 +353,8 @@ impl Answer {
             | Self::Halted(_)
             | Self::Unhalted
             | Self::Audit(_)
-            | Self::AuditVerified(_) => {}
+            | Self::AuditVerified(_)
+            | Self::Replay(_) => {}
         }
         self
     }

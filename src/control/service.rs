@@ -6,13 +6,14 @@ use super::api::{
 use crate::{
     audit,
     capture::copies::Ledger,
+    config::Config,
     kinds::registry,
     model::{By, Incident, IncidentState, ResourceKey, Timestamp, Version, audit::What, sweep::SweepCause},
     plan::{
         DigestPrefix, Plan, Subject, diff,
         readiness::{Copies, Readiness},
     },
-    respond::{Halted, Hub, hub::Core, restores::Start},
+    respond::{Halted, Hub, hub::Core, replay, restores::Start},
     restore::{Progress, Restore, RestoreState, prepare::Wanted},
     store::{Batch, StoreError},
     trail::Health,
@@ -135,7 +136,8 @@ impl Service {
             Request::Incidents => {
                 let mut all: Vec<IncidentLine> =
                     self.hub.store.incidents()?.iter().map(|i| self.line(i)).collect::<Result<_, _>>()?;
-                all.sort_by_key(|i| std::cmp::Reverse(i.first));
+                // What blinds rollbackd first, then the newest.
+                all.sort_by_key(|i| (i.kind, std::cmp::Reverse(i.first)));
                 Ok(Answer::Incidents(all))
             }
             Request::Incident { id } => {
@@ -143,6 +145,7 @@ impl Service {
                     Fault::failed(format!("there is no incident {id}; `rollbackd incidents` lists them"))
                 })
             }
+            Request::Replay { days, config } => self.replay(days, config.map(|c| *c)).await,
             Request::Plan { selector, at, overwrite, allow_empty, into } => {
                 let keys = |texts: &[String]| texts.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>();
                 let wanted = Wanted {
@@ -371,6 +374,27 @@ impl Service {
         Ok(Answer::Diff(out))
     }
 
+    /// A policy over the records of the last days, a day at a time.
+    async fn replay(&self, days: u32, config: Option<Config>) -> Result<Answer, Fault> {
+        const DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+        let config = config.unwrap_or_else(|| (*self.hub.config()).clone());
+        let core = self.hub.connected().await;
+        let us = core.as_ref().map(|core| core.aws.caller().arn.as_str());
+        let mut detection = config.detection(us).map_err(Fault::failed)?;
+        let to = Timestamp::now();
+        let from = to - DAY * i32::try_from(days).unwrap_or(i32::MAX);
+        let (mut records, mut day) = (0, from);
+        while day < to {
+            let end = (day + DAY).min(to);
+            for record in self.hub.store.records_between(day, end)? {
+                detection.feed(&record);
+                records += 1;
+            }
+            day = end;
+        }
+        Ok(Answer::Replay(Box::new(replay::replay(&config, &detection, records, from, to))))
+    }
+
     /// What deleting each resource would cost today, the worst first.
     fn readiness(&self, resources: &[String]) -> Result<Answer, Fault> {
         let only: BTreeSet<ResourceKey> = resources.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?;
@@ -559,6 +583,7 @@ impl Service {
         let keys = |all: &[crate::model::incident::Touched]| all.iter().map(|t| t.resource.clone()).collect();
         Ok(IncidentLine {
             id: i.id.clone(),
+            kind: i.kind,
             state: i.state,
             actor: i.actor.to_string(),
             sessions: i.sessions.iter().map(|s| s.session.clone()).collect(),
@@ -619,8 +644,9 @@ impl Service {
         for r in restores.iter().filter(|r| !self.hub.restores.is_running(&r.plan)) {
             troubles.push(format!("restore {} did not end; `rollbackd resume {}` goes on", r.id, r.id));
         }
-        let incidents = store
-            .incidents()?
+        let mut incidents = store.incidents()?;
+        incidents.sort_by_key(|i| i.kind);
+        let incidents = incidents
             .iter()
             .filter(|i| !matches!(i.state, IncidentState::Restored | IncidentState::Rejected))
             .map(|i| self.line(i))

@@ -10,7 +10,7 @@ mod systemd;
 use crate::{
     config::{Config, ConfigError},
     control::{Server, ServerError, Service, service::Sources},
-    detect::{actor::Rules, incident::State as Detection},
+    detect::incident::State as Detection,
     model::Timestamp,
     respond::{Hub, Reconciler},
     store::{Batch, Store, StoreError},
@@ -104,14 +104,10 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     Ok(())
 }
 
-/// Detection by the rules of the settings. rollbackd itself is never an agent: the roles that it assumes, and the very
-/// session that it runs in, not others of the same role, which an agent may have too.
+/// Detection by the rules of the settings, and by who this process is, once that is known.
 async fn detection(hub: &Hub) -> Result<Detection, DaemonError> {
-    let config = hub.config();
-    let roles = [&config.aws.restore_role, &config.aws.copies_role];
-    let mut own: Vec<String> = roles.into_iter().flatten().map(|r| r.as_str().to_owned()).collect();
-    own.extend(hub.connected().await.map(|core| core.aws.caller().arn.clone()));
-    Ok(Detection::new(Rules::new(&config.agents, &own)?, config.detect.quiet))
+    let core = hub.connected().await;
+    Ok(hub.config().detection(core.as_ref().map(|core| core.aws.caller().arn.as_str()))?)
 }
 
 async fn reload(hub: &Arc<Hub>, path: Option<&std::path::Path>, reloaded: &Notify) {

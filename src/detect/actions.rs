@@ -21,6 +21,14 @@ pub struct Action {
     pub targets: Vec<Target>,
     /// It only looks.
     pub read: bool,
+    /// The call came through, and the answer says that nothing of what it names was done.
+    pub refused: bool,
+}
+impl Action {
+    /// It took effect and took something away.
+    pub fn destroyed(&self, record: &Record) -> bool {
+        record.succeeded() && !self.refused && self.class.is_some_and(|c| c != Class::Add)
+    }
 }
 
 /// The meaning of a record's call. Failed calls and dry runs keep their class and targets: whoever counts losses looks at
@@ -36,7 +44,7 @@ pub fn classify(record: &Record) -> Action {
     let read_only = record.read_only == Some(true);
     let class = class.filter(|_| !entries.is_empty() || !read_only);
     let read = class.is_none() && (read_only || is_read_verb(&record.name) || !entries.is_empty() || !acts(record));
-    let targets = match class {
+    let mut targets = match class {
         None => Vec::new(),
         Some(Class::Add) => match made(record) {
             made if made.is_empty() => added_to(record),
@@ -44,7 +52,85 @@ pub fn classify(record: &Record) -> Action {
         },
         Some(_) => targets(record, entries),
     };
-    Action { class, targets, read }
+    let named = targets.len();
+    let failures = failures(&record.response);
+    targets.retain(|t| !failures.contains(name_of(t)));
+    Action { class, refused: named > 0 && targets.is_empty(), targets, read }
+}
+
+/// The id of a target, or what the record calls it.
+pub fn name_of(target: &Target) -> &str {
+    match target {
+        Target::Resource(key) => &key.id,
+        Target::Named { name, .. } => name,
+    }
+}
+
+/// What the answer of a batch call says was not done (`unsuccessful`, `failedEntries`): such a call has no error code
+/// (cloudtrail-facts §5.6). Texts of all kinds, of which only those count that name a target.
+fn failures(response: &Value) -> BTreeSet<String> {
+    const MEMBERS: [&str; 5] = ["unsuccessful", "failedEntries", "failed", "failures", "errors"];
+    let mut out = BTreeSet::new();
+    // At the top, or in the wrapper that is named after the call.
+    let inner = response.as_object().into_iter().flat_map(|m| m.values());
+    for part in std::iter::once(response).chain(inner).filter_map(Value::as_object) {
+        for (_, list) in part.iter().filter(|(name, _)| MEMBERS.iter().any(|m| same_member(name, m))) {
+            each_text(list, &mut |_, text| _ = out.insert(tidy(text)));
+        }
+    }
+    out
+}
+
+/// The call that takes away what an adding call adds: its counterpart by name, where the catalogue has one.
+pub fn removal(source: &str, name: &str) -> Option<String> {
+    const PAIRS: &[(&str, &[&str])] = &[
+        ("Authorize", &["Revoke"]),
+        ("Attach", &["Detach"]),
+        ("Associate", &["Disassociate"]),
+        ("Assign", &["Unassign"]),
+        ("Allocate", &["Release"]),
+        ("Add", &["Remove"]),
+        ("Register", &["Deregister"]),
+        ("Create", &["Delete", "Revoke"]),
+        ("Run", &["Terminate"]),
+        ("Put", &["Delete"]),
+        ("Enable", &["Disable"]),
+        ("Start", &["Stop"]),
+        ("Tag", &["Untag"]),
+        ("Subscribe", &["Unsubscribe"]),
+        ("Accept", &["Delete"]),
+        ("Import", &["Delete"]),
+        ("Copy", &["Delete"]),
+    ];
+    let (verb, opposites) = PAIRS.iter().find(|(verb, _)| starts_with_word(name, verb))?;
+    let rest = &name[verb.len()..];
+    // AddRoleToInstanceProfile and RemoveRoleFromInstanceProfile.
+    let from = rest.replacen("To", "From", 1);
+    let names = opposites.iter().flat_map(|o| [format!("{o}{rest}"), format!("{o}{from}")]);
+    names
+        .into_iter()
+        .find(|name| catalogue::lookup(source, name).iter().any(|e| e.class.is_some_and(|c| c != Class::Add)))
+}
+
+/// What an adding call added, in its own words: members of the request with their values, but for those that name
+/// `targets`. No longer than a line.
+pub fn details(record: &Record, targets: &[Target]) -> String {
+    const CHARS_MAX: usize = 300;
+    const VALUE_CHARS_MAX: usize = 60;
+    const NOISE: [&str; 5] = ["clientToken", "dryRun", "tag", "xmlns", "Host"];
+    let names: BTreeSet<&str> = targets.iter().map(name_of).collect();
+    let mut parts: Vec<String> = vec![];
+    each_leaf(&record.request, &mut |member, value| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let noise = NOISE.iter().any(|n| same_member(member, n)) || text.is_empty() || value.is_null();
+        if !noise && !names.contains(tidy(&text).as_str()) && !is_hidden(&text) {
+            let text: String = text.chars().take(VALUE_CHARS_MAX).collect();
+            parts.push(format!("{member}={text}"));
+        }
+    });
+    let mut out: String = parts.join(" ").chars().take(CHARS_MAX).collect();
+    out.truncate(out.trim_end().len());
+    out
 }
 
 /// Whether the call changes anything: the reason to capture again what it mentions.
@@ -139,6 +225,12 @@ fn class_of_verb(name: &str) -> Option<Class> {
     VERBS.iter().find(|(verb, _)| starts_with_word(name, verb)).map(|(_, class)| *class)
 }
 
+/// What a call is named after: `Repository` of `DeleteRepository`.
+fn noun(name: &str) -> &str {
+    let second = name.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase());
+    second.map_or("", |(at, _)| &name[at..])
+}
+
 /// Targets of a call that takes away.
 fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     let mut out = Targets::of(record);
@@ -164,8 +256,10 @@ fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     }
     if entries.is_empty() {
         shallow(&record.request, &mut |leaf, name| {
-            // At the top of a request that nobody described, `name` and `id` are its own.
-            if kind_of_id(&tidy(name)).is_some() || tells(leaf) || matches!(leaf, "name" | "id" | "arn" | "names") {
+            // At the top of a request that nobody described, `name`, `id` and what the call is named after are its own.
+            let own =
+                matches!(leaf, "name" | "id" | "arn" | "names" | "identifier") || same_member(leaf, noun(&record.name));
+            if own || kind_of_id(&tidy(name)).is_some() || tells(leaf) {
                 out.name(name, None);
             }
         });
@@ -176,15 +270,22 @@ fn targets(record: &Record, entries: &[Entry]) -> Vec<Target> {
     out.list
 }
 
-/// What an adding call adds to, when it makes nothing of its own: the ids at the top of its request.
+/// What an adding call adds to, when it makes nothing of its own: what its counterpart takes away from, and the ids at the
+/// top of its request.
 fn added_to(record: &Record) -> Vec<Target> {
     let mut out = Targets::of(record);
+    for entry in removal(&record.source, &record.name).iter().flat_map(|name| catalogue::lookup(&record.source, name)) {
+        if let Some(path) = entry.paths.first() {
+            let mut found = Vec::new();
+            at_path(&record.request, path, &mut found);
+            found.into_iter().for_each(|name| out.name(name, entry.kind.as_ref()));
+        }
+    }
     shallow(&record.request, &mut |_, name| {
         if kind_of_id(&tidy(name)).is_some() {
             out.name(name, None);
         }
     });
-    sibling_names(record, &record.request).into_iter().for_each(|target| out.push(target));
     if out.list.is_empty() {
         arns(&record.resources).for_each(|arn| out.name(arn, None));
     }
@@ -327,7 +428,7 @@ fn is_absent(v: &Value) -> bool {
 /// A member whose name says whose id it is, so that it may be looked for anywhere: `natGatewayId`, not `id` or `name`.
 fn tells(leaf: &str) -> bool {
     let ends = ["Id", "Ids", "ID", "Arn", "ARN", "Arns", "Name", "Names", "Identifier", "Url"];
-    leaf.len() > 5 && ends.iter().any(|end| leaf.ends_with(end))
+    leaf.len() > 4 && ends.iter().any(|end| leaf.ends_with(end))
 }
 
 /// Texts at a path. Lists and `{tag, content}` members may stand at every step; the first letter's case differs between
@@ -374,14 +475,23 @@ fn same_member(a: &str, b: &str) -> bool {
 }
 /// Every text with the name of the member that holds it.
 fn each_text<'a>(v: &'a Value, see: &mut impl FnMut(&'a str, &'a str)) {
-    fn walk<'a>(name: &'a str, v: &'a Value, see: &mut impl FnMut(&'a str, &'a str)) {
+    each_leaf(v, &mut |name, v| {
+        if let Value::String(text) = v {
+            see(name, text);
+        }
+    });
+}
+/// Every value that holds no other, with the name of the member that holds it; wrappers of lists and texts do not count.
+pub(super) fn each_leaf<'a>(v: &'a Value, see: &mut impl FnMut(&'a str, &'a Value)) {
+    fn walk<'a>(name: &'a str, v: &'a Value, see: &mut impl FnMut(&'a str, &'a Value)) {
         match v {
-            Value::String(text) => see(name, text),
             Value::Array(list) => list.iter().for_each(|v| walk(name, v, see)),
-            Value::Object(m) => {
-                m.iter().for_each(|(member, v)| walk(if member == "content" { name } else { member }, v, see));
-            }
-            _ => {}
+            Value::Object(m) => m.iter().for_each(|(member, v)| {
+                // `{tag, content}` in lists, `{value}` around an attribute of EC2.
+                let wrapper = member == "content" || (member == "value" && m.len() == 1);
+                walk(if wrapper || member == "items" { name } else { member }, v, see);
+            }),
+            leaf => see(name, leaf),
         }
     }
     walk("", v, see);
@@ -441,6 +551,7 @@ pub(crate) mod tests {
             resources: Value::Null,
             request_id: None,
             shared_event_id: None,
+            addendum_of: None,
             event_type: Some("AwsApiCall".into()),
             received_at: "2026-03-01T10:00:05Z".parse().unwrap(),
         }
@@ -528,7 +639,8 @@ pub(crate) mod tests {
         let action = classify(&record("ec2", "DeleteNatGateway", omitted, answer));
         assert_eq!(said(&action.targets), ["ec2:nat-gateway nat-0a0a0a0a"]);
         let mut table = record("dynamodb", "DeleteTable", Value::Null, Value::Null);
-        assert_eq!(classify(&table), Action { class: Some(Class::Delete), targets: vec![], read: false });
+        let nothing = Action { class: Some(Class::Delete), targets: vec![], read: false, refused: false };
+        assert_eq!(classify(&table), nothing);
         table.resources = json!([{"ARN": "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"}]);
         assert_eq!(
             said(&classify(&table).targets),
@@ -615,6 +727,99 @@ pub(crate) mod tests {
         );
         let bucket = record("s3", "CreateBucket", json!({"bucketName": "logs"}), Value::Null);
         assert_eq!(said(&made(&bucket)), ["(s3:bucket) logs"]);
+    }
+
+    #[test]
+    fn read_only_is_believed_less_than_the_call_and_effects_are_no_calls() {
+        // Missing, or wrong: DeleteVpc deletes.
+        for read_only in [None, Some(true), Some(false)] {
+            let mut it = record("ec2", "DeleteVpc", json!({"vpcId": "vpc-0a0a0a0a"}), Value::Null);
+            it.read_only = read_only;
+            assert_eq!(classify(&it).class, Some(Class::Delete), "{read_only:?}");
+        }
+        // What DeleteSecret sets off is no second deletion, and no person's or program's call.
+        for name in ["StartSecretVersionDelete", "EndSecretVersionDelete", "DeleteSecretVersions"] {
+            let mut it = record("secretsmanager", name, Value::Null, Value::Null);
+            it.event_type = Some("AwsServiceEvent".into());
+            assert_eq!(classify(&it).class, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn services_without_a_model_name_their_things_too() {
+        for (service, name, request, expected) in [
+            ("rbin", "DeleteRule", json!({"identifier": "0a0a"}), "(?) 0a0a"),
+            ("appsync", "DeleteGraphqlApi", json!({"apiId": "0b0b"}), "(?) 0b0b"),
+            ("codeartifact", "DeleteRepository", json!({"domain": "d", "repository": "r"}), "(?) r"),
+            ("ssm", "DeleteParameter", json!({"name": "/app/key"}), "(?) /app/key"),
+        ] {
+            assert_eq!(classified(service, name, request).1, [expected], "{name}");
+        }
+    }
+
+    #[test]
+    fn of_a_batch_only_what_was_done_counts() {
+        let ids = json!({"DeleteVpcEndpointsRequest": {"VpcEndpointId": [
+            {"tag": 1, "content": "vpce-0a0a0a0a"}, {"tag": 2, "content": "vpce-0b0b0b0b"}]}});
+        let one = json!({"item": {"error": {"code": "InvalidVpcEndpoint.NotFound"}, "resourceId": "vpce-0b0b0b0b"}});
+        let answer = json!({"DeleteVpcEndpointsResponse": {"unsuccessful": one}});
+        let action = classify(&record("ec2", "DeleteVpcEndpoints", ids, answer));
+        assert_eq!((said(&action.targets), action.refused), (vec!["ec2:vpc-endpoint vpce-0a0a0a0a".to_owned()], false));
+        let request = json!({"rule": "nightly", "ids": ["a", "b"]});
+        let answer = json!({"failedEntryCount": 1, "failedEntries": [{"targetId": "b", "errorCode": "x"}]});
+        let action = classify(&record("events", "RemoveTargets", request, answer));
+        assert_eq!(said(&action.targets), ["(events:rule) nightly", "(events:rule) a"]);
+    }
+
+    #[test]
+    fn what_is_added_is_told_with_its_undoing() {
+        let undo = |service: &str, name: &str| removal(&format!("{service}.amazonaws.com"), name);
+        for (service, name, expected) in [
+            ("ec2", "AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress"),
+            ("ec2", "CreateRoute", "DeleteRoute"),
+            ("ec2", "AttachVolume", "DetachVolume"),
+            ("ec2", "CreateTags", "DeleteTags"),
+            ("iam", "AttachRolePolicy", "DetachRolePolicy"),
+            ("iam", "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile"),
+            ("kms", "CreateGrant", "RevokeGrant"),
+            ("lambda", "AddPermission", "RemovePermission"),
+            ("sns", "Subscribe", "Unsubscribe"),
+        ] {
+            assert_eq!(undo(service, name).as_deref(), Some(expected), "{name}");
+        }
+        assert_eq!(undo("ec2", "DescribeVpcs"), None);
+        let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
+        let it = record("iam", "AttachRolePolicy", json!({"roleName": "web", "policyArn": policy}), Value::Null);
+        let action = classify(&it);
+        assert_eq!((action.class, said(&action.targets)), (Some(Class::Add), vec!["(iam:role) web".to_owned()]));
+        assert_eq!(details(&it, &action.targets), format!("policyArn={policy}"));
+        let long = record(
+            "iam",
+            "TagRole",
+            json!({"roleName": "web", "tags": vec![json!({"key": "k", "value": "v".repeat(90)}); 90]}),
+            Value::Null,
+        );
+        assert!(details(&long, &[]).len() <= 300);
+    }
+
+    proptest::proptest! {
+        /// However deep the wrappers and however the list is written, the same targets come out.
+        #[test]
+        fn shape_does_not_matter(n in 1usize..5, wraps in proptest::collection::vec("[A-Z][a-z]{2,8}Request", 0..3), form in 0usize..4) {
+            let ids: Vec<String> = (0..n).map(|i| format!("vpce-0000000{i}")).collect();
+            let tagged = |(i, id): (usize, &String)| json!({"tag": i + 1, "content": id});
+            let all: Vec<Value> = ids.iter().enumerate().map(tagged).collect();
+            let list = match form {
+                0 if n == 1 => all[0].clone(),
+                0 | 1 => Value::from(all),
+                2 => json!({"items": ids.iter().map(|id| json!({"vpcEndpointId": id})).collect::<Vec<_>>()}),
+                _ => Value::from(ids.clone()),
+            };
+            let member = if form == 2 { "vpcEndpointIdSet" } else { "VpcEndpointId" };
+            let request = wraps.iter().fold(json!({member: list}), |inner, wrap| json!({wrap.as_str(): inner}));
+            let expected: Vec<String> = ids.iter().map(|id| format!("ec2:vpc-endpoint {id}")).collect();
+            proptest::prop_assert_eq!(classified("ec2", "DeleteVpcEndpoints", request).1, expected);
+        }
     }
 
     #[test]

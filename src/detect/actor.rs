@@ -54,6 +54,7 @@ pub fn default_rules() -> Vec<Rule> {
                 "*agentcore-mcp-server/*",
                 "*AmazonQ-For-CLI*",
                 "*AmazonQ-For-IDE*",
+                "*KiroIDE*",
             ]),
             ..Rule::default()
         },
@@ -182,7 +183,7 @@ impl Rule {
     }
 }
 
-fn globs(rule: &str, field: &'static str, patterns: &[String]) -> Result<Vec<GlobMatcher>, BadRule> {
+pub(super) fn globs(rule: &str, field: &'static str, patterns: &[String]) -> Result<Vec<GlobMatcher>, BadRule> {
     let compile = |pattern: &String| {
         let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
         glob.map(|g| g.compile_matcher()).map_err(|e| BadRule::Pattern {
@@ -327,6 +328,29 @@ mod tests {
         assert!(of(Rule { name: "ops".into(), ..Rule::default() }).contains("has no field to match"));
         assert!(of(Rule { role: vec!["a".into()], ..Rule::default() }).contains("number 1 has no name"));
         assert!(serde_json::from_str::<Rule>(r#"{"name":"a","rolle":["x"]}"#).is_err());
+    }
+
+    #[test]
+    fn the_defaults_know_every_documented_user_agent_and_only_suspect() {
+        let rules = Rules::new(&default_rules(), &[]).unwrap();
+        let by = |agent: &str| Actor { user_agent: Some(agent.into()), ..session("human") };
+        for agent in [
+            "aws-cli/2.19.2 md/installer#exe exec-env/AmazonQ-For-CLI-Version-1.2.3",
+            "aws-cli/2.19.2 exec-env/AmazonQ-For-CLI Version/2.19.2 acp-client/kiro-tui",
+            "aws-cli/2.19.2 exec-env/AmazonQ-For-IDE Version/1.94.0",
+            "aws-sdk-js/3.1 KiroIDE-0.2.13",
+            "Boto3/1.40 md/awslabs#mcp#aws-api-mcp-server#1.0.0 MCPClient/claude#1.0 cfg/ro#0 cfg/consent#0",
+            "awslabs/mcp/AWS-API-MCP-server/0.2.1",
+            "python-httpx/0.28.1 mcp-proxy-for-aws/1.7.0 claude-code/2.1.280",
+            "agentcore-mcp-server/1.0 runtime-control",
+        ] {
+            assert!(rules.verdict(&by(agent)).is_some_and(|v| v.is_suspicion()), "{agent}");
+        }
+        for agent in
+            ["aws-cli/2.37.3 md/command#ec2.delete-vpc", "APN/1.0 HashiCorp/1.0 Terraform/1.11.0", "Mozilla/5.0"]
+        {
+            assert_eq!(rules.verdict(&by(agent)), None, "{agent}");
+        }
     }
 
     #[test]

@@ -32,7 +32,9 @@ NOT_A_TARGET = {
     "SecurityGroupIds", "KmsKeyId", "KmsKeyIdentifier", "roleArn", "executionRoleArn", "infrastructureRoleArn", "Priority",
     "PhoneNumber", "TaskHandle",
 }
-SENDS = re.compile(r"^(Send|Publish(Batch)?$|Invoke|Checkpoint|Record|Signal|Submit|Resend|Report|Confirm|Poll)")
+# Values too, but for calls that name nothing else.
+LAST_RESORT = {"Cidr", "Engine", "KmsKeyId", "PhoneNumber"}
+SENDS = re.compile(r"^(Send|Publish(Batch)?$|Invoke|Checkpoint|Record|Signal|Submit|Resend|Report|Confirm(?!Subscription)|Poll)")
 READS = re.compile(r"^(Get|List|Describe|Head|BatchGet|Search|Scan|Query|Lookup)")
 MAKES = re.compile(r"^(Create(Default)?|Run|Allocate|Copy|Import|Register|Request|Purchase)(?=[A-Z])")
 # EC2 nouns that are not the kind's own name.
@@ -80,9 +82,9 @@ def main(path):
             local = kind.split(":")[1].split(".")[0]
             kinds["".join(w.capitalize() for w in local.split("-"))] = kind
         paths = []
-        for target in op["targets"]:
-            if target["member"] in NOT_A_TARGET:
-                continue
+        # Tags of Auto Scaling name their group in each tag.
+        things = [t for t in op["targets"] if t["member"] not in NOT_A_TARGET or t["path"].endswith("].resourceId")]
+        for target in things or [t for t in op["targets"] if t["member"] in LAST_RESORT]:
             where = re.sub(r"\.content$", "", target["path"]).replace("[]", "")
             if where not in paths:
                 paths.append(where)

@@ -6,17 +6,23 @@
 //!
 //! An incident belongs to the tree of sessions under one agent session, and to a stretch of time: it opens with the first
 //! call that took something away, goes on while such calls follow each other within the quiet time, and takes in what the
-//! tree added or failed to do from then until the quiet time has passed. Two things open none: calls that failed, and
-//! calls on what the tree itself had made within the quiet time (an agent that cleans up after itself does no harm).
+//! tree failed to do from then until the quiet time has passed, and what it added, also within the quiet time before. Two
+//! things open none: calls that failed, and calls on what the tree itself had made within the quiet time (an agent that
+//! cleans up after itself does no harm). What was added to things that exist opens one only where a policy says so.
+//!
+//! Calls that blind rollbackd make incidents of their own, beside that of the same tree's losses: they must not be one line
+//! among hundreds. By a session that no rule calls an agent they are an alarm (`State::alarms`) and no incident, since
+//! people keep trails and queues, and rollbackd acts on agents alone.
 use super::{
     actions,
     actor::{Rank, Rules},
     lineage::{self, Lineage},
+    signs::{self, Own},
 };
 use crate::model::{
-    Actor, EventId, Incident, IncidentId, IncidentState, Record, SessionId, Timestamp,
+    AccountId, Actor, EventId, Incident, IncidentId, IncidentState, Record, Scope, SessionId, Timestamp,
     actor::{Session, Verdict},
-    incident::{Act, Class, Involved, Target, Touched},
+    incident::{Act, Addition, Class, IncidentKind, Involved, Target, Touched, Warning},
     limits,
 };
 use jiff::SignedDuration;
@@ -25,6 +31,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// How long a session tree must be quiet for its incident to be over, unless configured otherwise. CloudTrail is at most
 /// about 15 minutes late.
 pub const QUIET_DEFAULT: SignedDuration = SignedDuration::from_mins(30);
+
+/// The error of a batch call that came through and did nothing of what it was asked to.
+pub(super) const NOTHING_DONE: &str = "NothingDone";
 
 type Order = (Timestamp, EventId);
 
@@ -56,6 +65,39 @@ struct Kept {
     request: Option<String>,
     /// A service made the call for the session.
     forwarded: bool,
+    /// CloudFormation made it with a role of the stack's own, so that its caller is named nowhere in it.
+    of_stack: bool,
+    /// What an adding call added, in its own words.
+    details: String,
+    /// rollbackd may see or do less because of it.
+    blinds: bool,
+    /// The same act has a record in another account, with the same id.
+    shared: Option<String>,
+    /// The resource owner's record of a call from another account.
+    of_owner: bool,
+    /// The record that it is from, where that corrects another one.
+    addendum: Option<EventId>,
+}
+impl Kept {
+    /// A call that opens an incident and keeps it open.
+    fn opens(&self, adds_open: AddsOpen<'_>) -> bool {
+        let adds = || self.act.class == Class::Add && self.made.is_empty() && adds_open(&self.act.scope);
+        self.act.destroyed() || (self.act.error.is_none() && (self.blinds || adds()))
+    }
+    /// Of the records of one act, the least is the one that counts: that of the account whose resource it is.
+    fn rank(&self) -> (bool, &EventId) {
+        (!self.of_owner, &self.act.event)
+    }
+}
+
+/// Whether what an agent adds in an account and region opens an incident by itself: the policy's word.
+pub type AddsOpen<'a> = &'a dyn Fn(&Scope) -> bool;
+
+/// A call that blinds rollbackd, by a session that no rule calls an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub act: Act,
+    pub actor: Actor,
 }
 
 /// What feeding a record showed.
@@ -67,6 +109,8 @@ pub struct Fed {
     pub agent: Option<Verdict>,
     /// The call changes something, or tried to.
     pub class: Option<Class>,
+    /// It often comes before a fatal call.
+    pub warning: Option<Warning>,
 }
 
 /// Incidents that are new or differ from those given.
@@ -86,6 +130,7 @@ pub struct Merged {
 #[derive(Debug, Clone)]
 pub struct State {
     rules: Rules,
+    own: Own,
     quiet: SignedDuration,
     lineage: Lineage,
     sessions: HashMap<SessionId, Known>,
@@ -96,6 +141,8 @@ pub struct State {
     events: HashMap<EventId, (SessionId, Timestamp)>,
     /// Request ids that tool calls of managed MCP servers named, and their session.
     downstream: HashMap<String, SessionId>,
+    /// Who called CloudFormation for a stack, by account.
+    stack_calls: HashMap<AccountId, BTreeMap<Order, SessionId>>,
     shed: u64,
     acts_max: usize,
     /// How many acts there may be before some are let go: more than `acts_max` when agents alone have that many.
@@ -113,6 +160,7 @@ impl State {
     pub fn new(rules: Rules, quiet: SignedDuration) -> Self {
         Self {
             rules,
+            own: Own::default(),
             quiet,
             lineage: Lineage::default(),
             sessions: HashMap::new(),
@@ -120,10 +168,25 @@ impl State {
             acts: HashMap::new(),
             events: HashMap::new(),
             downstream: HashMap::new(),
+            stack_calls: HashMap::new(),
             shed: 0,
             acts_max: limits::ACTS_KEPT_MAX,
             shed_at: limits::ACTS_KEPT_MAX,
         }
+    }
+
+    /// With what rollbackd sees and acts with: calls on these blind it.
+    #[must_use]
+    pub fn watching(mut self, own: Own) -> Self {
+        self.own = own;
+        self
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+    pub(super) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// Takes in one record. Any order, any number of times.
@@ -143,10 +206,11 @@ impl State {
         }
         let first_of_session = self.see(record);
         let action = actions::classify(record);
+        let warning = signs::warning(record, &action);
         if let Some(class) = action.class {
-            self.keep(record, class, action.targets);
+            self.keep(record, class, &action, warning);
         }
-        Fed { first_of_session, agent: self.judge(&record.session).map(|j| j.verdict), class: action.class }
+        Fed { first_of_session, agent: self.judge(&record.session).map(|j| j.verdict), class: action.class, warning }
     }
 
     fn see(&mut self, record: &Record) -> bool {
@@ -172,29 +236,58 @@ impl State {
         false
     }
 
-    fn keep(&mut self, record: &Record, class: Class, targets: Vec<Target>) {
-        if self.events.contains_key(&record.id) {
-            return;
+    fn keep(&mut self, record: &Record, class: Class, action: &actions::Action, warning: Option<Warning>) {
+        let event = record.addendum_of.as_ref().unwrap_or(&record.id);
+        let addendum = record.addendum_of.is_some().then(|| record.id.clone());
+        if let Some((session, time)) = self.events.get(event) {
+            let known = self.acts.get_mut(session).and_then(|acts| acts.remove(&(*time, event.clone())));
+            // What corrects a record counts instead of it; of several that do, always the same one.
+            if let Some(known) = known
+                && addendum <= known.addendum
+            {
+                let order = (known.act.time, known.act.event.clone());
+                self.acts.entry(session.clone()).or_default().insert(order, known);
+                return;
+            }
         }
-        self.events.insert(record.id.clone(), (record.session.clone(), record.time));
+        self.events.insert(event.clone(), (record.session.clone(), record.time));
+        let made = if class == Class::Add { actions::made(record) } else { Vec::new() };
+        let service = record.actor.invoked_by.as_deref();
+        let of_stack =
+            service == Some("cloudformation.amazonaws.com") && record.actor.session_name() == Some("AWSCloudFormation");
+        if record.source == "cloudformation.amazonaws.com" && record.succeeded() && !of_stack {
+            let calls = self.stack_calls.entry(record.scope.account.clone()).or_default();
+            calls.insert((record.time, event.clone()), record.session.clone());
+        }
         let kept = Kept {
-            made: if class == Class::Add { actions::made(record) } else { Vec::new() },
+            details: if class == Class::Add && made.is_empty() {
+                actions::details(record, &action.targets)
+            } else {
+                String::new()
+            },
+            made,
             request: record.request_id.clone(),
-            forwarded: record.actor.invoked_by.is_some() && !lineage::is_mcp(&record.actor, &record.source),
+            forwarded: service.is_some() && !lineage::is_mcp(&record.actor, &record.source),
+            of_stack,
+            blinds: signs::blinds(record, action, &self.own),
+            shared: record.shared_event_id.clone(),
+            of_owner: record.actor.kind == "AWSAccount",
+            addendum,
             act: Act {
-                event: record.id.clone(),
+                event: event.clone(),
                 time: record.time,
                 session: record.session.clone(),
                 scope: record.scope.clone(),
                 source: record.source.clone(),
                 name: record.name.clone(),
                 class,
-                targets,
-                error: record.error.clone(),
+                targets: action.targets.clone(),
+                error: record.error.clone().or_else(|| action.refused.then(|| NOTHING_DONE.to_owned())),
+                warning,
             },
         };
         let acts = self.acts.entry(record.session.clone()).or_default();
-        acts.insert((record.time, record.id.clone()), kept);
+        acts.insert((record.time, event.clone()), kept);
         if self.events.len() > self.shed_at {
             self.shed();
         }
@@ -259,20 +352,44 @@ impl State {
     fn owner<'a>(&'a self, session: &'a SessionId, kept: &Kept) -> &'a SessionId {
         let told = kept.request.as_ref().and_then(|r| self.downstream.get(r));
         let signed = || self.lineage.of_request_key(session).filter(|_| kept.forwarded);
-        told.or_else(signed).unwrap_or(session)
+        told.or_else(signed).or_else(|| self.stack_caller(kept)).unwrap_or(session)
+    }
+    /// A stack with a role of its own hides who asked for it: the last call to CloudFormation in the account, if the quiet
+    /// time has not passed since.
+    fn stack_caller(&self, kept: &Kept) -> Option<&SessionId> {
+        let calls = self.stack_calls.get(&kept.act.scope.account).filter(|_| kept.of_stack)?;
+        let until = (kept.act.time + SignedDuration::from_secs(1), EventId(String::new()));
+        let ((time, _), caller) = calls.range(..until).next_back()?;
+        (kept.act.time.duration_since(*time) <= self.quiet).then_some(caller)
+    }
+
+    /// Calls since then that blind rollbackd, by whoever is no agent as far as is known, in order of time.
+    pub fn alarms(&self, since: Timestamp) -> Vec<Alarm> {
+        let mut out: Vec<Alarm> = vec![];
+        for (session, acts) in &self.acts {
+            let blinding = acts.values().filter(|k| k.blinds && k.act.time >= since);
+            for kept in blinding {
+                let owner = self.owner(session, kept);
+                if self.judge(owner).is_none() && !self.sessions.get(owner).is_some_and(|k| k.own) {
+                    out.push(Alarm { act: kept.act.clone(), actor: self.actor(owner) });
+                }
+            }
+        }
+        out.sort_by(|a, b| (a.act.time, &a.act.event).cmp(&(b.act.time, &b.act.event)));
+        out
     }
 
     /// Incidents as known now. `existing`: all that were stored, as others may have filled them in meanwhile.
-    pub fn incidents(&self, now: Timestamp, existing: &[Incident]) -> Found {
-        let clusters = self.clusters();
-        // Which stored incident goes on in which cluster: the one that holds most of its losses, the earliest of equals.
+    pub fn incidents(&self, now: Timestamp, existing: &[Incident], adds_open: AddsOpen<'_>) -> Found {
+        let clusters = self.clusters(adds_open);
+        // Which stored incident goes on in which cluster: the one that holds most of what opened it, the earliest of equals.
         let mut of_event: HashMap<&EventId, usize> = HashMap::new();
         for (i, incident) in existing.iter().enumerate() {
-            of_event.extend(incident.losses().map(|act| (&act.event, i)));
+            of_event.extend(incident.acts.iter().filter(|a| a.error.is_none()).map(|act| (&act.event, i)));
         }
         let mut shared: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
         for (c, cluster) in clusters.iter().enumerate() {
-            for kept in cluster.acts.iter().filter(|k| k.act.destroyed()) {
+            for kept in cluster.acts.iter().filter(|k| k.opens(adds_open)) {
                 if let Some(i) = of_event.get(&kept.act.event) {
                     *shared.entry(*i).or_default().entry(c).or_default() += 1;
                 }
@@ -301,41 +418,53 @@ impl State {
     }
 
     /// Acts of agents' trees, cut where the quiet time passed. In order of time.
-    fn clusters(&self) -> Vec<Cluster> {
+    fn clusters(&self, adds_open: AddsOpen<'_>) -> Vec<Cluster> {
         let mut judged: HashMap<&SessionId, Option<Judged>> = HashMap::new();
-        let mut trees: BTreeMap<SessionId, BTreeMap<Order, (&SessionId, &Kept)>> = BTreeMap::new();
+        let mut trees: BTreeMap<(SessionId, IncidentKind), Tree<'_>> = BTreeMap::new();
         for (session, acts) in &self.acts {
-            let plain = self.downstream.is_empty() && self.lineage.of_request_key(session).is_none();
+            let plain = self.downstream.is_empty()
+                && self.lineage.of_request_key(session).is_none()
+                && !acts.values().any(|k| k.of_stack);
             if plain && judged.entry(session).or_insert_with(|| self.judge(session)).is_none() {
                 continue;
             }
             for (order, kept) in acts {
                 let owner = self.owner(session, kept);
                 if let Some(judged) = judged.entry(owner).or_insert_with(|| self.judge(owner)) {
-                    trees.entry(judged.root.clone()).or_default().insert(order.clone(), (owner, kept));
+                    let kind = if kept.blinds { IncidentKind::Blinding } else { IncidentKind::Loss };
+                    trees.entry((judged.root.clone(), kind)).or_default().insert(order.clone(), (owner, kept));
                 }
             }
         }
         let mut clusters: Vec<Cluster> = Vec::new();
-        for (root, acts) in trees {
-            let acts: Vec<(&SessionId, &Kept)> = acts.into_values().collect();
+        for ((root, kind), acts) in trees {
+            let acts = once_each(acts.into_values().collect());
             let mut spans: Vec<(Timestamp, Timestamp)> = Vec::new();
-            for time in openers(&acts, self.quiet) {
+            for time in openers(&acts, self.quiet, adds_open) {
                 match spans.last_mut() {
                     Some((_, last)) if time.duration_since(*last) <= self.quiet => *last = time,
                     _ => spans.push((time, time)),
                 }
             }
+            let mut before: Option<Timestamp> = None;
             for (first, last) in spans {
-                let inside = |t: Timestamp| t >= first && t.duration_since(last) <= self.quiet;
-                let acts = acts.iter().filter(|(_, k)| inside(k.act.time)).map(|(owner, kept)| Kept {
+                let inside = |kept: &Kept| {
+                    let t = kept.act.time;
+                    // What was added before belongs to it, unless it belongs to an earlier one.
+                    let added = kept.act.class == Class::Add && kept.act.error.is_none();
+                    let early = t < first && first.duration_since(t) <= self.quiet;
+                    let earlier = before.is_some_and(|b| t.duration_since(b) <= self.quiet);
+                    (t >= first && t.duration_since(last) <= self.quiet) || (added && early && !earlier)
+                };
+                let acts = acts.iter().filter(|(_, k)| inside(k)).map(|(owner, kept)| Kept {
                     act: Act { session: (*owner).clone(), ..kept.act.clone() },
                     ..(*kept).clone()
                 });
-                clusters.push(Cluster { root: root.clone(), first, last, acts: acts.collect() });
+                clusters.push(Cluster { root: root.clone(), kind, first, last, acts: acts.collect() });
+                before = Some(last);
             }
         }
-        clusters.sort_by(|a, b| (a.first, &a.root).cmp(&(b.first, &b.root)));
+        clusters.sort_by(|a, b| (a.first, &a.root, a.kind).cmp(&(b.first, &b.root, b.kind)));
         clusters
     }
 
@@ -365,6 +494,7 @@ impl State {
                 made.insert(key.clone(), None);
             }
         }
+        let mut added: Vec<Addition> = cluster.acts.iter().filter_map(addition).collect();
         let (mut first, last) = (cluster.first, cluster.last);
         // What was let go here, or had expired when this was rebuilt, is still in the stored incident.
         for act in before.iter().flat_map(|i| &i.acts).filter(|a| !self.events.contains_key(&a.event)) {
@@ -381,6 +511,7 @@ impl State {
                     made.entry(touched.resource.clone()).or_default().clone_from(&touched.name);
                 }
             }
+            added.extend(incident.added.iter().filter(|a| !self.events.contains_key(&a.event)).cloned());
             for old in &incident.sessions {
                 let named = acts.values().any(|a| a.session == old.session);
                 if named && sessions.iter().all(|s| s.session != old.session) {
@@ -388,8 +519,13 @@ impl State {
                 }
             }
         }
+        added.sort_by(|a, b| (a.time, &a.event).cmp(&(b.time, &b.event)));
         let acts: Vec<Act> = acts.into_values().collect();
         let fresh = Incident {
+            kind: cluster.kind,
+            added,
+            reached: Vec::new(),
+            recreated: Vec::new(),
             planned_for: None,
             settled: None,
             id: new_id(&acts, cluster, if before.is_empty() { Some(ids) } else { None }),
@@ -412,6 +548,8 @@ impl State {
             None => fresh,
             // What others wrote into it stays as it is.
             Some(&old) => Incident {
+                kind: fresh.kind,
+                added: fresh.added,
                 actor: fresh.actor,
                 sessions: fresh.sessions,
                 acts: fresh.acts,
@@ -456,6 +594,9 @@ impl State {
             sessions.contains_key(session) || granted.actor.issued_at.is_some_and(|t| t >= oldest)
         });
         self.downstream.retain(|_, session| sessions.contains_key(session));
+        for calls in self.stack_calls.values_mut() {
+            calls.retain(|(time, _), _| *time >= oldest);
+        }
         self.lineage.prune(oldest, |session| !sessions.contains_key(session));
     }
 
@@ -500,17 +641,52 @@ impl State {
     }
 }
 
+/// The acts of a tree, each with the session that it counts for.
+type Tree<'a> = BTreeMap<Order, (&'a SessionId, &'a Kept)>;
+
 /// Acts that belong together.
 struct Cluster {
     root: SessionId,
-    /// First and last act that took something away.
+    kind: IncidentKind,
+    /// First and last act that opens an incident.
     first: Timestamp,
     last: Timestamp,
     acts: Vec<Kept>,
 }
 
-/// The times of acts that took away what was not the tree's own fresh work. `acts` in order of time.
-fn openers(acts: &[(&SessionId, &Kept)], quiet: SignedDuration) -> Vec<Timestamp> {
+/// One of the records that several accounts have of one act (`sharedEventID`).
+fn once_each<'a>(acts: Vec<(&'a SessionId, &'a Kept)>) -> Vec<(&'a SessionId, &'a Kept)> {
+    let mut best: HashMap<&str, &Kept> = HashMap::new();
+    for (_, kept) in &acts {
+        if let Some(shared) = &kept.shared {
+            let known = best.entry(shared).or_insert(kept);
+            if kept.rank() < known.rank() {
+                *known = kept;
+            }
+        }
+    }
+    let counts = |kept: &Kept| {
+        let best = kept.shared.as_deref().and_then(|shared| best.get(shared));
+        best.is_none_or(|best| best.act.event == kept.act.event)
+    };
+    acts.into_iter().filter(|(_, kept)| counts(kept)).collect()
+}
+
+/// What a call added to something that existed.
+fn addition(kept: &Kept) -> Option<Addition> {
+    let act = &kept.act;
+    (act.class == Class::Add && act.error.is_none() && kept.made.is_empty()).then(|| Addition {
+        event: act.event.clone(),
+        time: act.time,
+        call: act.name.clone(),
+        to: act.targets.clone(),
+        what: kept.details.clone(),
+        undo: actions::removal(&act.source, &act.name),
+    })
+}
+
+/// The times of acts that open an incident, but for those on the tree's own fresh work. `acts` in order of time.
+fn openers(acts: &[(&SessionId, &Kept)], quiet: SignedDuration, adds_open: AddsOpen<'_>) -> Vec<Timestamp> {
     let mut made: HashMap<&Target, Vec<Timestamp>> = HashMap::new();
     for (_, kept) in acts {
         // Names do not count: making what exists already succeeds in some services (CreateBucket, CreateQueue).
@@ -522,15 +698,18 @@ fn openers(acts: &[(&SessionId, &Kept)], quiet: SignedDuration) -> Vec<Timestamp
         let recent = |t: &Timestamp| *t <= at && at.duration_since(*t) <= quiet;
         made.get(target).is_some_and(|times| times.iter().any(recent))
     };
-    let opens = |act: &&Act| {
-        act.destroyed() && (act.targets.is_empty() || !act.targets.iter().all(|target| fresh(target, act.time)))
+    let opens = |kept: &&Kept| {
+        let act = &kept.act;
+        let own_work = !act.targets.is_empty() && act.targets.iter().all(|target| fresh(target, act.time));
+        kept.opens(adds_open) && !own_work
     };
-    acts.iter().map(|(_, k)| &k.act).filter(opens).map(|act| act.time).collect()
+    acts.iter().map(|(_, k)| *k).filter(opens).map(|kept| kept.act.time).collect()
 }
 
 /// The id of a new incident, from its first loss; `taken` is `None` where the id will not be used.
 fn new_id(acts: &[Act], cluster: &Cluster, taken: Option<&mut BTreeSet<IncidentId>>) -> IncidentId {
-    let opener = acts.iter().find(|a| a.destroyed() && a.time >= cluster.first).map(|a| a.event.0.as_str());
+    let since = || acts.iter().filter(|a| a.error.is_none() && a.time >= cluster.first);
+    let opener = since().find(|a| a.destroyed()).or_else(|| since().next()).map(|a| a.event.0.as_str());
     let opener = opener.unwrap_or_default();
     let mut id = IncidentId::of(&EventId(opener.to_owned()));
     if let Some(taken) = taken {
@@ -551,6 +730,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    const NEVER: fn(&Scope) -> bool = |_| false;
     const AGENT: &str = "ASIAAGENTAGENTAGENT1";
     const CHILD: &str = "ASIACHILDCHILDCHILD1";
     const HUMAN: &str = "AKIAHUMANHUMANHUMAN1";
@@ -610,7 +790,7 @@ mod tests {
     fn incidents(records: &[Record]) -> Vec<Incident> {
         let mut state = state();
         records.iter().for_each(|r| _ = state.feed(r));
-        let found = state.incidents(at(600), &[]);
+        let found = state.incidents(at(600), &[], &NEVER);
         assert!(found.merged.is_empty());
         found.changed
     }
@@ -668,20 +848,20 @@ mod tests {
         let mut state = state();
         state.feed(&delete("a", 0, agent()));
         state.feed(&delete("c", 50, agent()));
-        let two = state.incidents(at(60), &[]).changed;
+        let two = state.incidents(at(60), &[], &NEVER).changed;
         assert_eq!(two.len(), 2);
         assert_eq!((two[0].closed, two[1].closed), (true, false));
-        assert_eq!(state.incidents(at(60), &two), Found::default());
+        assert_eq!(state.incidents(at(60), &two, &NEVER), Found::default());
         state.feed(&delete("b", 25, agent()));
         let mut stored = two.clone();
         stored[0].state = IncidentState::Planned;
-        let found = state.incidents(at(60), &stored);
+        let found = state.incidents(at(60), &stored, &NEVER);
         let [one] = &found.changed[..] else { panic!("{found:#?}") };
         assert_eq!((one.id.clone(), one.state, one.closed), (two[0].id.clone(), IncidentState::Planned, false));
         assert_eq!(events(one), ["a", "b", "c"]);
         assert_eq!(found.merged, [Merged { gone: two[1].id.clone(), into: two[0].id.clone() }]);
         // Only the clock moves on.
-        let closed = state.incidents(at(81), &found.changed).changed;
+        let closed = state.incidents(at(81), &found.changed, &NEVER).changed;
         assert!(closed[0].closed && closed[0].id == one.id);
     }
 
@@ -689,17 +869,17 @@ mod tests {
     fn an_earlier_record_changes_neither_id_nor_what_others_wrote() {
         let mut state = state();
         state.feed(&delete("late", 5, actor("agent-ops", AGENT)));
-        let mut stored = state.incidents(at(6), &[]).changed;
+        let mut stored = state.incidents(at(6), &[], &NEVER).changed;
         stored[0].trouble = Some("no snapshot".into());
         state.feed(&delete("early", 1, actor("agent-ops", AGENT)));
-        let [now] = &state.incidents(at(6), &stored).changed[..] else { panic!() };
+        let [now] = &state.incidents(at(6), &stored, &NEVER).changed[..] else { panic!() };
         assert_eq!((&now.id, now.first, now.trouble.as_deref()), (&stored[0].id, at(1), Some("no snapshot")));
         // What was let go stays in the stored incident.
         let stored = vec![now.clone()];
         state.prune(at(3), at(3));
         assert_eq!(state.size().0, 1);
         state.feed(&delete("later", 7, actor("agent-ops", AGENT)));
-        let [now] = &state.incidents(at(8), &stored).changed[..] else { panic!() };
+        let [now] = &state.incidents(at(8), &stored, &NEVER).changed[..] else { panic!() };
         assert_eq!((events(now), now.first), (vec!["early", "late", "later"], at(1)));
     }
 
@@ -742,6 +922,177 @@ mod tests {
         }
     }
 
+    fn with(mut record: Record, change: impl FnOnce(&mut Record)) -> Record {
+        change(&mut record);
+        record
+    }
+    fn opens_port(id: &str, minute: i64) -> Record {
+        let rule = json!({"groupId": "sg-0000000a", "ipPermissions": {"items": [{"ipProtocol": "tcp", "fromPort": 22,
+            "toPort": 22, "ipRanges": {"items": [{"cidrIp": "0.0.0.0/0"}]}}]}});
+        call(id, minute, actor("agent-ops", AGENT), "AuthorizeSecurityGroupIngress", rule, json!({"_return": true}))
+    }
+
+    #[test]
+    fn what_is_added_to_what_exists_is_named_with_its_undoing_and_opens_nothing_by_itself() {
+        let added = opens_port("a", 0);
+        assert!(incidents(std::slice::from_ref(&added)).is_empty());
+        // Before the first loss, within the quiet time: part of the incident.
+        let found = incidents(&[added.clone(), delete("b", 20, actor("agent-ops", AGENT))]);
+        let [incident] = &found[..] else { panic!("{found:#?}") };
+        assert_eq!((events(incident), incident.first), (vec!["a", "b"], at(20)));
+        let [addition] = &incident.added[..] else { panic!("{:#?}", incident.added) };
+        assert_eq!(addition.undo.as_deref(), Some("RevokeSecurityGroupIngress"));
+        assert_eq!(addition.what, "fromPort=22 ipProtocol=tcp cidrIp=0.0.0.0/0 toPort=22");
+        assert_eq!(actions::name_of(&addition.to[0]), "sg-0000000a");
+        // Longer before, it is none of it; between two incidents it is the first one's.
+        assert_eq!(events(&incidents(&[added.clone(), delete("b", 31, actor("agent-ops", AGENT))])[0]), ["b"]);
+        let agent = || actor("agent-ops", AGENT);
+        let two = incidents(&[delete("b", -20, agent()), added.clone(), delete("c", 15, agent())]);
+        assert_eq!(two.iter().map(events).collect::<Vec<_>>(), [vec!["b", "a"], vec!["c"]]);
+        // Where the policy says so, it opens one; what was made opens none even then.
+        let mut state = state();
+        state.feed(&added);
+        state.feed(&call("v", 0, agent(), "CreateVpc", json!({}), json!({"vpc": {"vpcId": "vpc-0000000f"}})));
+        let open = state.incidents(at(1), &[], &|scope| scope.region.as_str() == "eu-west-1").changed;
+        assert_eq!((open.len(), open[0].losses().count(), open[0].first), (1, 0, at(0)));
+        assert_eq!(open[0].id, IncidentId::of(&EventId("a".into())));
+        assert_eq!(state.incidents(at(1), &open, &|_| true), Found::default());
+    }
+
+    #[test]
+    fn who_blinds_rollbackd_has_an_incident_of_its_own_and_people_are_an_alarm() {
+        let blinding = |id: &str, actor: Actor, source: &str, name: &str, request: Value| {
+            with(call(id, 2, actor, name, request, Value::Null), |r| r.source = source.into())
+        };
+        let stop = |id: &str, actor: Actor| {
+            blinding(id, actor, "cloudtrail.amazonaws.com", "StopLogging", json!({"name": "all"}))
+        };
+        let agent = || actor("agent-ops", AGENT);
+        let rule = blinding("r", agent(), "events.amazonaws.com", "DisableRule", json!({"name": "rollbackd"}));
+        let theirs = blinding("n", agent(), "events.amazonaws.com", "DisableRule", json!({"name": "nightly"}));
+        let denied = with(stop("d", agent()), |r| r.error = Some("AccessDenied".into()));
+        let own = || Own::new(&["rollbackd*".into()]).unwrap();
+        let mut state = state().watching(own());
+        for record in [delete("b", 1, agent()), stop("s", agent()), rule, theirs, denied] {
+            state.feed(&record);
+        }
+        let found = state.incidents(at(9), &[], &NEVER).changed;
+        let of = |kind| found.iter().filter(|i| i.kind == kind).map(events).collect::<Vec<_>>();
+        assert_eq!(of(IncidentKind::Blinding), [vec!["r", "s"]]);
+        assert_eq!(of(IncidentKind::Loss), [vec!["b", "d", "n"]]);
+        assert_eq!(state.alarms(at(0)), []);
+        assert_eq!(state.incidents(at(9), &found, &NEVER), Found::default());
+
+        let mut state = super::tests::state().watching(own());
+        state.feed(&stop("h", actor("human", HUMAN)));
+        state.feed(&stop("o", actor("rollbackd", CHILD)));
+        assert!(state.incidents(at(9), &[], &NEVER).changed.is_empty());
+        let alarms = state.alarms(at(0));
+        assert_eq!(alarms.iter().map(|a| a.act.event.0.as_str()).collect::<Vec<_>>(), ["h"]);
+        assert_eq!(alarms[0].actor.access_key.as_deref(), Some(HUMAN));
+        assert_eq!(state.alarms(at(3)), [], "longer ago");
+    }
+
+    #[test]
+    fn an_addendum_counts_instead_of_what_it_corrects_in_any_order() {
+        let original = with(delete("a", 1, actor("agent-ops", AGENT)), |r| r.request = Value::Null);
+        let corrected = with(delete("a2", 1, actor("agent-ops", AGENT)), |r| r.addendum_of = Some(EventId("a".into())));
+        for order in [[&original, &corrected], [&corrected, &original]] {
+            let records: Vec<Record> = order.into_iter().cloned().chain([original.clone()]).collect();
+            let found = incidents(&records);
+            assert_eq!((found.len(), events(&found[0])), (1, vec!["a"]));
+            assert_eq!(found[0].acts[0].targets.len(), 1, "the corrected record names the target");
+        }
+    }
+
+    #[test]
+    fn one_act_with_a_record_in_each_account_counts_once() {
+        let shared = |mut record: Record| {
+            record.shared_event_id = Some("shared".into());
+            record
+        };
+        let caller = shared(delete("a-callers", 1, actor("agent-ops", AGENT)));
+        let mut owner = shared(delete("b-owners", 1, actor("agent-ops", AGENT)));
+        owner.scope = "aws/444455556666/eu-west-1".parse().unwrap();
+        owner.actor = Actor {
+            kind: "AWSAccount".into(),
+            principal_id: caller.actor.principal_id.clone(),
+            account: Some("111122223333".parse().unwrap()),
+            ..Actor::default()
+        };
+        owner.session = session_of(&owner.actor, &owner.source);
+        for records in [[caller.clone(), owner.clone()], [owner, caller]] {
+            let found = incidents(&records);
+            assert_eq!(found.len(), 1, "{found:#?}");
+            // The thing is where its owner is.
+            assert_eq!(events(&found[0]), ["b-owners"]);
+            assert_eq!(found[0].acts[0].scope.account.as_str(), "444455556666");
+        }
+    }
+
+    #[test]
+    fn a_stack_with_a_role_of_its_own_acts_for_its_caller() {
+        let deploy = |id: &str, minute| {
+            let role = Actor {
+                invoked_by: Some("cloudformation.amazonaws.com".into()),
+                principal_id: Some("AROAstack:AWSCloudFormation".into()),
+                ..actor("stack", "ASIASTACKSTACKSTACK1")
+            };
+            delete(id, minute, role)
+        };
+        let stack = |id: &str, minute, caller: Actor| {
+            let it = call(id, minute, caller, "DeleteStack", json!({"stackName": "web"}), Value::Null);
+            with(it, |r| r.source = "cloudformation.amazonaws.com".into())
+        };
+        let agent = || actor("agent-ops", AGENT);
+        let found = incidents(&[deploy("c", 2), stack("s", 1, agent())]);
+        assert_eq!(events(&found[0]), ["s", "c"]);
+        assert_eq!(found[0].sessions.len(), 1);
+        // A person called last, or the call is long past: nobody knows that it was for the agent.
+        let human = stack("h", 2, actor("human", HUMAN));
+        assert_eq!(events(&incidents(&[stack("s", 1, agent()), human, deploy("c", 3)])[0]), ["s"]);
+        assert_eq!(events(&incidents(&[stack("s", 1, agent()), deploy("c", 32)])[0]), ["s"]);
+    }
+
+    #[test]
+    fn a_batch_call_of_which_nothing_was_done_opens_nothing() {
+        let flows = |failed: Value| {
+            let request = json!({"DeleteFlowLogsRequest": {"FlowLogId": {"tag": 1, "content": "fl-0000000a"}}});
+            let response = json!({"DeleteFlowLogsResponse": {"unsuccessful": failed}});
+            call("a", 1, actor("agent-ops", AGENT), "DeleteFlowLogs", request, response)
+        };
+        assert_eq!(incidents(&[flows(json!(""))]).len(), 1);
+        let failed =
+            flows(json!({"item": {"resourceId": "fl-0000000a", "error": {"code": "InvalidFlowLogId.NotFound"}}}));
+        assert!(incidents(std::slice::from_ref(&failed)).is_empty());
+        let with_loss = incidents(&[failed, delete("b", 0, actor("agent-ops", AGENT))]);
+        assert_eq!(with_loss[0].acts[1].error.as_deref(), Some(NOTHING_DONE));
+    }
+
+    #[test]
+    fn a_services_name_never_clears_an_agent() {
+        for service in ["cloudformation.amazonaws.com", "bedrock-agentcore.amazonaws.com", "AWS Internal"] {
+            let actor = Actor { invoked_by: Some(service.into()), ..actor("agent-ops", AGENT) };
+            assert_eq!(incidents(&[delete("a", 1, actor)]).len(), 1, "{service}");
+        }
+    }
+
+    #[test]
+    fn an_early_warning_is_told_at_once_and_kept() {
+        let mut state = state();
+        let detach = call(
+            "a",
+            1,
+            actor("agent-ops", AGENT),
+            "DetachInternetGateway",
+            json!({"internetGatewayId": "igw-0000000a", "vpcId": "vpc-0000000a"}),
+            Value::Null,
+        );
+        let fed = state.feed(&detach);
+        assert_eq!(fed.warning, Some(Warning::DetachesGateway));
+        assert_eq!(state.incidents(at(2), &[], &NEVER).changed[0].acts[0].warning, fed.warning);
+    }
+
     #[test]
     fn the_grants_of_a_session_judge_it_before_its_own_records_do() {
         let rule = Rule { name: "tagged".into(), session_tag: vec!["purpose=agent".into()], ..Rule::default() };
@@ -754,7 +1105,7 @@ mod tests {
         let session = state.session(&child.session).unwrap();
         assert_eq!(session.agent.unwrap().field, "session_tag");
         assert_eq!(session.actor.session_tags["purpose"], "agent");
-        assert_eq!(state.incidents(at(9), &[]).changed.len(), 1);
+        assert_eq!(state.incidents(at(9), &[], &NEVER).changed.len(), 1);
         assert_eq!(state.agents().count(), 1);
     }
 
@@ -767,7 +1118,7 @@ mod tests {
         }
         state.feed(&delete("mine", 0, actor("agent-ops", AGENT)));
         assert!(state.shed_count() >= 4 * max as u64 && state.size().0 <= max, "{:?}", state.size());
-        assert_eq!(state.incidents(at(1), &[]).changed.len(), 1);
+        assert_eq!(state.incidents(at(1), &[], &NEVER).changed.len(), 1);
     }
 
     proptest! {
@@ -788,7 +1139,7 @@ mod tests {
             for i in order {
                 state.feed(&story[i % story.len()]);
                 let all: Vec<Incident> = stored.values().cloned().collect();
-                let found = state.incidents(at(600), &all);
+                let found = state.incidents(at(600), &all, &NEVER);
                 found.merged.iter().for_each(|m| _ = stored.remove(&m.gone));
                 stored.extend(found.changed.into_iter().map(|i| (i.id.clone(), i)));
             }

@@ -17,7 +17,8 @@ use std::collections::{BTreeSet, HashMap};
 const ISSUE_SLACK_SECONDS: i64 = 5;
 
 /// The session of a record with this actor and event source. One access key is one session, except where AWS signs every
-/// request with a key of its own (console, managed MCP): those group by principal and issue time.
+/// request with a key of its own (console, managed MCP): those group by principal and issue time; and where keys are
+/// renewed under one sign-in (`aws login`, OAuth clients).
 pub fn session_of(actor: &Actor, source: &str) -> SessionId {
     let principal = || {
         let who = actor.principal_id.as_deref().or(actor.arn.as_deref()).filter(|p| !p.is_empty())?;
@@ -30,6 +31,9 @@ pub fn session_of(actor: &Actor, source: &str) -> SessionId {
     };
     if is_mcp(actor, source) {
         return SessionId(format!("{}/mcp", principal().unwrap_or_else(|| "unknown".into())));
+    }
+    if let Some(sign_in) = &actor.sign_in {
+        return SessionId(sign_in.clone());
     }
     if let Some(key) = actor.access_key.as_deref().filter(|_| !actor.from_console) {
         return SessionId(key.to_owned());
@@ -326,6 +330,20 @@ mod tests {
         let user = Actor { principal_id: Some("AIDAEXAMPLE".into()), ..mcp };
         assert_eq!(session_of(&user, "s3.amazonaws.com").0, "AIDAEXAMPLE/mcp");
         assert_eq!(session_of(&Actor::default(), "x").0, "unknown");
+    }
+
+    #[test]
+    fn keys_that_are_renewed_under_one_sign_in_are_one_session() {
+        let sign_in = "arn:aws:signin:eu-west-1:111122223333:session/0a0a0a0a";
+        let with_key = |key: &str| Actor { sign_in: Some(sign_in.into()), ..role(Some(key), "alice") };
+        assert_eq!(session_of(&with_key(A), "ec2.amazonaws.com").0, sign_in);
+        assert_eq!(session_of(&with_key(B), "ec2.amazonaws.com").0, sign_in);
+        // Through a managed MCP server it is the tool's session, as without a sign-in.
+        let mcp = Actor { invoked_by: Some("aws-mcp.amazonaws.com".into()), ..with_key(A) };
+        assert!(session_of(&mcp, "ec2.amazonaws.com").0.ends_with("/mcp"));
+        // A role that it assumes is its child.
+        let call = Record { session: SessionId(sign_in.into()), ..assume(A, Some(B), "run") };
+        assert_eq!(fed(&[call]).parent(&SessionId(B.into())), Some(&SessionId(sign_in.into())));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub struct Actor {
     /// When the session's credentials were issued (`sessionContext.attributes.creationDate`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Timestamp>,
+    /// The sign-in that credentials of `aws login` and of OAuth clients come from: it stays while their keys change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<String>,
     /// The console signed the request, with a key of its own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub from_console: bool,

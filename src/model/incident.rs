@@ -48,6 +48,38 @@ impl fmt::Display for IncidentState {
     }
 }
 
+/// What an incident is about, the most urgent first. Part of the JSON contract.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentKind {
+    /// What rollbackd sees with or acts with was cut: a trail, its rule, its queue, its roles.
+    Blinding,
+    #[default]
+    Loss,
+}
+
+/// A call that often comes before a fatal one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Warning {
+    EmptiesBucket,
+    RevokesGroupReference,
+    DetachesGateway,
+    CapacityToZero,
+    ProtectionOff,
+}
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::EmptiesBucket => "empties a bucket",
+            Self::RevokesGroupReference => "revokes what one group allows another",
+            Self::DetachesGateway => "detaches a gateway",
+            Self::CapacityToZero => "sets a capacity to zero",
+            Self::ProtectionOff => "takes a protection away",
+        })
+    }
+}
+
 /// What a call does to what it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -99,6 +131,8 @@ pub struct Act {
     /// The call failed or was a dry run: it destroyed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
 }
 impl Act {
     /// It took effect and took something away.
@@ -113,6 +147,41 @@ pub struct Touched {
     pub resource: ResourceKey,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// Something added to what existed. Undoing it takes something away, so it is done only when it is asked for by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addition {
+    pub event: EventId,
+    pub time: Timestamp,
+    /// The call that added it.
+    pub call: String,
+    /// What it was added to.
+    pub to: Vec<Target>,
+    /// What was added: members and values of the call's parameters.
+    pub what: String,
+    /// The call that takes it away again, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+}
+
+/// Something that survived and depended on what was lost.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reached {
+    pub resource: ResourceKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it refers to: lost itself, or reached.
+    pub through: ResourceKey,
+    /// References between it and what was lost: 1 for one that names it.
+    pub hops: u32,
+}
+
+/// Something that was lost, and what the agent made in its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Recreated {
+    pub lost: ResourceKey,
+    pub made: ResourceKey,
 }
 
 /// A session of an incident, with why it counts.
@@ -130,6 +199,8 @@ pub struct Involved {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     pub id: IncidentId,
+    #[serde(default)]
+    pub kind: IncidentKind,
     pub state: IncidentState,
     /// The agent at the root of the lineage.
     pub actor: Actor,
@@ -151,6 +222,15 @@ pub struct Incident {
     /// What the agent made meanwhile.
     #[serde(default)]
     pub made: Vec<Touched>,
+    /// What the agent added to things that existed, from the quiet time before its first loss on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<Addition>,
+    /// What survived and depended on what was lost, when it was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
+    /// What was lost and made again by the agent, pair by pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recreated: Vec<Recreated>,
     /// Targets that no snapshot knows or no kind can restore, in the record's words.
     #[serde(default)]
     pub beyond: Vec<String>,

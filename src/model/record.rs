@@ -46,6 +46,9 @@ pub struct Record {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_event_id: Option<String>,
+    /// The event that this record, an addendum, corrects or replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addendum_of: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
     /// When it reached us.

@@ -1,5 +1,5 @@
 //! Sweeps: passes that capture all resources of a scope, with what they found and what they could not read.
-use super::{KindName, Scope, SessionId, Timestamp};
+use super::{KindName, Scope, SessionId, Timestamp, incident::Warning};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,8 +11,12 @@ pub enum SweepCause {
     Schedule,
     /// Somebody asked for it.
     Command,
-    /// An agent's session was first seen.
-    Checkpoint { session: SessionId },
+    /// An agent's session was first seen, or did what often comes before a fatal call.
+    Checkpoint {
+        session: SessionId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<Warning>,
+    },
 }
 
 /// What a sweep found in one scope, as numbers of resources.

@@ -2,7 +2,8 @@
 //! function of versions, live state and settings.
 //!
 //! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps; `elsewhere`
-//! puts a restore into the words of another account or region.
+//! puts a restore into the words of another account or region; `aftermath` says what a loss meant for what survived.
+pub mod aftermath;
 pub mod budget;
 pub mod diff;
 pub mod elsewhere;

@@ -5,6 +5,7 @@
 //! plan's digest, did not allow. Reconcilers here read state and take no input, so a lost wake-up loses nothing.
 pub mod hub;
 mod reconcile;
+pub mod replay;
 pub mod restores;
 
 pub use hub::{Core, Halted, Hub};

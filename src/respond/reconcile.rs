@@ -4,8 +4,13 @@ use crate::{
     aws::Failure,
     capture::{CaptureError, Follower},
     config::{Mode, Policy},
-    detect::incident::State as Detection,
-    model::{By, Incident, IncidentState, SessionId, Timestamp, audit::What, sweep::SweepCause},
+    detect::{incident::State as Detection, signs},
+    model::{
+        By, Incident, IncidentState, SessionId, Timestamp,
+        audit::What,
+        incident::{IncidentKind, Warning},
+        sweep::SweepCause,
+    },
     plan::Plan,
     restore::{Restore, RestoreState, prepare::PrepareError},
     store::{Batch, StoreError},
@@ -17,6 +22,9 @@ const ARRIVALS_PER_ROUND: usize = 1000;
 
 /// A sweep that began this shortly before is as good as one now: what was changed since has records of its own.
 const CHECKPOINT_FRESH: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
+/// How long a call that blinds rollbackd, by somebody who is no agent, stays in `status`.
+const ALARM_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Why a round did not end.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +47,16 @@ pub struct Reconciler {
     fed: u64,
     /// Agents' sessions that got their checkpoint, or need none because they were known at start.
     checkpointed: BTreeSet<SessionId>,
+    /// Agents' calls since the last checkpoint that often come before a fatal one.
+    warnings: Vec<(SessionId, Warning)>,
 }
 
 impl Reconciler {
     /// `detection` is new; the store's records are fed to it first.
     pub fn new(hub: Arc<Hub>, detection: Detection) -> Result<Self, StoreError> {
-        let mut this = Self { hub, detection, fed: 0, checkpointed: BTreeSet::new() };
+        let mut this = Self { hub, detection, fed: 0, checkpointed: BTreeSet::new(), warnings: vec![] };
         while !this.feed()?.is_empty() {}
+        this.warnings.clear();
         this.checkpointed = this.detection.agents().map(|s| s.id).collect();
         Ok(this)
     }
@@ -60,7 +71,10 @@ impl Reconciler {
         let arrivals = self.hub.store.arrivals_after(self.fed, ARRIVALS_PER_ROUND)?;
         let mut sessions = BTreeSet::new();
         for (seq, record) in &arrivals {
-            self.detection.feed(record);
+            let fed = self.detection.feed(record);
+            if let (Some(_), Some(warning)) = (fed.agent, fed.warning) {
+                self.warnings.push((record.session.clone(), warning));
+            }
             sessions.insert(record.session.clone());
             self.fed = *seq;
         }
@@ -74,7 +88,10 @@ impl Reconciler {
         let core = self.hub.core().await?;
         Follower { capture: core.capture.clone() }.catch_up().await?;
         let mut wait = Duration::from_secs(60);
-        for incident in self.hub.store.incidents()? {
+        let mut incidents = self.hub.store.incidents()?;
+        // Whatever blinds rollbackd comes first.
+        incidents.sort_by_key(|i| (i.kind, i.first));
+        for incident in incidents {
             if let Some(starts_in) = self.attend(&incident, now).await? {
                 wait = wait.min(starts_in);
             }
@@ -89,19 +106,27 @@ impl Reconciler {
             let hub = self.hub.clone();
             let _one_at_a_time = hub.incidents_lock().await;
             let existing = self.hub.store.incidents()?;
-            let found = self.detection.incidents(now, &existing);
+            let config = self.hub.config();
+            let found = self.detection.incidents(now, &existing, &|scope| config.policy(scope).open_on_add);
             let mut batch = Batch::new();
             for session in sessions.iter().filter_map(|id| self.detection.session(id)) {
                 batch.session(session);
             }
             for incident in &found.changed {
                 if !existing.iter().any(|e| e.id == incident.id) {
-                    tracing::warn!(incident = %incident.id, actor = %incident.actor, calls = incident.losses().count(), "an agent destroys: incident opened");
+                    match incident.kind {
+                        IncidentKind::Blinding => {
+                            tracing::error!(incident = %incident.id, actor = %incident.actor, "an agent blinds rollbackd: incident opened");
+                        }
+                        IncidentKind::Loss => {
+                            tracing::warn!(incident = %incident.id, actor = %incident.actor, calls = incident.losses().count(), "an agent destroys: incident opened");
+                        }
+                    }
                     let what = What::new("incident-opened", &incident.id);
                     batch.audit(
                         now,
                         "daemon",
-                        what.with(serde_json::json!({ "actor": incident.actor.arn, "first": incident.first })),
+                        what.with(serde_json::json!({ "kind": incident.kind, "actor": incident.actor.arn, "first": incident.first })),
                     );
                 }
                 batch.incident(incident.clone());
@@ -119,6 +144,7 @@ impl Reconciler {
             if !batch.is_empty() {
                 self.hub.store.commit(batch).await?;
             }
+            self.alarm(now);
             if sessions.is_empty() {
                 break;
             }
@@ -127,13 +153,34 @@ impl Reconciler {
         Ok(())
     }
 
-    /// An agent's session was first seen: capture its scope at once, beside everything else. One sweep serves all that
-    /// began since the last one.
+    /// People may look after trails and queues, and rollbackd acts on agents alone: but somebody has to know.
+    fn alarm(&self, now: Timestamp) {
+        let alarms = self.detection.alarms(now - ALARM_KEPT);
+        let says = alarms.last().map(|last| {
+            let act = &last.act;
+            let others =
+                if alarms.len() > 1 { format!(", the last of {} such calls", alarms.len()) } else { String::new() };
+            format!(
+                "{} called {} at {}{others}: rollbackd may see or do less because of it. If that was not meant: {}",
+                last.actor,
+                act.name,
+                act.time,
+                signs::cure(&act.name)
+            )
+        });
+        self.hub.trouble("blinding", says);
+    }
+
+    /// An agent's session was first seen, or did what often comes before a fatal call: capture its scope at once, beside
+    /// everything else. One sweep serves all that began or warned since the last one.
     fn checkpoint(&mut self) {
         let fresh: Vec<SessionId> =
             self.detection.agents().map(|s| s.id).filter(|id| !self.checkpointed.contains(id)).collect();
-        let Some(session) = fresh.first().cloned() else { return };
+        let warned = std::mem::take(&mut self.warnings).into_iter().next();
+        let first = || Some((fresh.first()?.clone(), None));
+        let Some((session, warning)) = warned.map(|(s, w)| (s, Some(w))).or_else(first) else { return };
         self.checkpointed.extend(fresh);
+        let why = warning.map_or_else(|| "it is new".to_owned(), |w| format!("it {w}"));
         let hub = self.hub.clone();
         self.hub.restores.tasks.spawn(async move {
             let swept = async {
@@ -143,15 +190,20 @@ impl Reconciler {
                     return Ok(None);
                 }
                 let core = hub.core().await.map_err(|e| e.to_string())?;
-                let sweep = core.capture.sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone() }).await;
+                let sweep = core
+                    .capture
+                    .sweep(&core.scopes, SweepCause::Checkpoint { session: session.clone(), warning })
+                    .await;
                 sweep.map(Some).map_err(|e| e.to_string())
             };
             match swept.await {
                 Ok(Some(sweep)) => {
-                    tracing::info!(%session, errors = sweep.errors.len(), "checkpoint of an agent's session");
+                    tracing::info!(%session, why, errors = sweep.errors.len(), "checkpoint of an agent's session");
                 }
-                Ok(None) => tracing::info!(%session, "an agent's session, right after a sweep: that is its checkpoint"),
-                Err(e) => tracing::error!(%session, "no checkpoint of an agent's session: {e}"),
+                Ok(None) => {
+                    tracing::info!(%session, why, "an agent's session, right after a sweep: that is its checkpoint");
+                }
+                Err(e) => tracing::error!(%session, why, "no checkpoint of an agent's session: {e}"),
             }
         });
     }
@@ -233,8 +285,10 @@ impl Reconciler {
                     let known = self.hub.store.current(&made.resource).ok().flatten();
                     made.name = known.and_then(|v| v.name().map(str::to_owned));
                 }
+                i.reached = told.reached;
+                i.recreated = told.recreated;
                 i.beyond = told.beyond;
-                i.trouble = None;
+                i.trouble = blind(i);
                 i.state = match policy.mode {
                     Mode::Observe => IncidentState::Observed,
                     _ if told.plan.is_empty() => IncidentState::Planned,
@@ -312,6 +366,15 @@ impl Reconciler {
         }
         Ok(())
     }
+}
+
+/// What people must do about an incident that blinds rollbackd: it cannot restore what it sees and acts with.
+fn blind(incident: &Incident) -> Option<String> {
+    let calls: BTreeSet<&str> = incident.acts.iter().filter(|a| a.error.is_none()).map(|a| a.name.as_str()).collect();
+    (incident.kind == IncidentKind::Blinding).then(|| {
+        let cures: Vec<String> = calls.iter().map(|call| format!("\n{call}: {}", signs::cure(call))).collect();
+        format!("rollbackd may see or do less because of this, and cannot undo it. By hand:{}", cures.concat())
+    })
 }
 
 /// When an automatic restore of this plan starts: each new act of the agent makes a new plan, and so a new wait.

@@ -5,11 +5,11 @@ use crate::{
     kinds::{Which, registry},
     model::{
         At, Cause, Incident, IncidentId, KindName, PointName, ResourceKey, Scope, Timestamp, Version,
-        incident::{Target, Touched},
+        incident::{Reached, Recreated, Target, Touched},
         reference::{Remap, references},
     },
     plan::{
-        self, Input, Live, Lost, Plan, Reach, Subject, Verb,
+        self, Input, Live, Lost, Plan, Reach, Subject, Verb, aftermath,
         elsewhere::{self, Destination},
         facts::Content,
         readiness::{Copies, Copy},
@@ -76,6 +76,8 @@ pub struct Told {
     pub plan: Plan,
     pub lost: Vec<Touched>,
     pub changed: Vec<Touched>,
+    pub reached: Vec<Reached>,
+    pub recreated: Vec<Recreated>,
     pub beyond: Vec<String>,
 }
 
@@ -213,12 +215,37 @@ impl Preparer {
                 }
             }
         }
+        let gone: BTreeSet<ResourceKey> = lost.iter().map(|t| t.resource.clone()).collect();
         Ok(Told {
+            reached: aftermath::reached(&world, &gone),
+            recreated: self.recreated(incident, &gone, &world)?,
             plan,
             lost: lost.into_iter().collect(),
             changed: changed.into_iter().collect(),
             beyond: beyond.into_iter().collect(),
         })
+    }
+
+    /// What of the losses the agent made again.
+    fn recreated(
+        &self,
+        incident: &Incident,
+        lost: &BTreeSet<ResourceKey>,
+        world: &World,
+    ) -> Result<Vec<Recreated>, PrepareError> {
+        let mut made: Vec<Version> = vec![];
+        for touched in &incident.made {
+            // It may be gone by now; what it was when it was there is what counts.
+            let history = self.store().history(&touched.resource)?;
+            made.extend(history.into_iter().find(|v| !v.is_gone()));
+        }
+        fn thing(v: &Version) -> aftermath::Thing<'_> {
+            aftermath::Thing { key: &v.key, name: v.name(), spec: v.spec() }
+        }
+        let lost: Vec<_> = lost.iter().filter_map(|key| world.get(key)).map(thing).collect();
+        let made: Vec<_> = made.iter().map(thing).collect();
+        let natural = |kind: &KindName, spec: &Value| (registry::kind(kind)?.facts().natural_key)(spec);
+        Ok(aftermath::recreated(&lost, &made, natural))
     }
 
     /// Resources that the incident's successful calls named, with the first time, associations resolved by the store.
@@ -232,10 +259,12 @@ impl Preparer {
             for target in &act.targets {
                 match target {
                     Target::Resource(key) => add(key.clone(), act.time),
-                    Target::Named { name, .. } => {
-                        for key in self.store().find(name)?.into_iter().filter(|k| k.scope == act.scope) {
-                            add(key, act.time);
-                        }
+                    Target::Named { kind, name } => {
+                        let here = self.store().find(name)?.into_iter().filter(|k| k.scope == act.scope);
+                        // A name is not an id: others of other kinds may have it too.
+                        let (of_kind, others): (Vec<_>, Vec<_>) = here.partition(|k| Some(&k.kind) == kind.as_ref());
+                        let found = if of_kind.is_empty() { others } else { of_kind };
+                        found.into_iter().for_each(|key| add(key, act.time));
                     }
                 }
             }

@@ -52,6 +52,7 @@ fn record(id: &str, at: i64) -> Record {
         resources: Value::Null,
         request_id: None,
         shared_event_id: None,
+        addendum_of: None,
         event_type: None,
         received_at: t(at + 5),
     }
@@ -67,8 +68,13 @@ fn incident_of(event: &str) -> Incident {
         class: Class::Delete,
         targets: vec![],
         error: None,
+        warning: None,
     };
     Incident {
+        kind: crate::model::incident::IncidentKind::Loss,
+        added: vec![],
+        reached: vec![],
+        recreated: vec![],
         planned_for: None,
         settled: None,
         id: IncidentId::of(&EventId(event.into())),

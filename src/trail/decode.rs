@@ -225,6 +225,11 @@ fn record(v: &Value, around: &Around) -> Result<Record, String> {
         resources: part("resources"),
         request_id: text("requestID"),
         shared_event_id: text("sharedEventID"),
+        addendum_of: v
+            .get("addendum")
+            .and_then(|a| bounded(a.get("originalEventID")))
+            .filter(|id| (1..=limits::EVENT_ID_BYTES_MAX).contains(&id.len()))
+            .map(EventId),
         event_type: text("eventType"),
         received_at: around.received_at,
         source,
@@ -273,6 +278,7 @@ fn actor(v: &Value) -> Actor {
         user_agent: text(&v["userAgent"]).map(|ua| unbracketed(&ua).to_owned()),
         access_key: text(&identity["accessKeyId"]).filter(|key| lineage::is_access_key(key)),
         issued_at: time(&attributes["creationDate"]),
+        sign_in: text(&session["signInSessionArn"]),
         // In the record itself, or among the session's attributes.
         from_console: flag(v.get("sessionCredentialFromConsole")) == Some(true)
             || flag(attributes.get("sessionCredentialFromConsole")) == Some(true),
@@ -507,6 +513,13 @@ mod tests {
         assert!(error(|v| v["errorCode"] = json!(7)).is_some());
         assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": true})).as_deref(), Some("DryRun"));
         assert_eq!(error(|v| v["requestParameters"] = json!({"dryRun": false})), None);
+        let addendum = |v: Value| the(with(|r| r["addendum"] = v)).addendum_of.map(|id| id.0);
+        let reason = "UPDATED_DATA";
+        assert_eq!(addendum(json!({"reason": reason, "originalEventID": "e-0"})).as_deref(), Some("e-0"));
+        assert_eq!(addendum(json!({"reason": "DELIVERY_DELAY"})), None);
+        assert_eq!(addendum(json!(["originalEventID"])), None);
+        let shared = the(with(|v| v["sharedEventID"] = json!("s-1"))).shared_event_id;
+        assert_eq!(shared.as_deref(), Some("s-1"));
         // The same record without an id gets the same id.
         let id = |_| the(with(|v| _ = v.as_object_mut().unwrap().remove("eventID"))).id;
         assert_eq!(id(1), id(2));
@@ -544,9 +557,14 @@ mod tests {
                 }
             }
             for record in decoded(&v).records {
-                crate::detect::actions::mentioned(&record);
-                crate::detect::actions::made(&record);
-                crate::detect::lineage::grant(&record);
+                use crate::detect::{actions, lineage, signs};
+                actions::mentioned(&record);
+                actions::made(&record);
+                lineage::grant(&record);
+                let action = actions::classify(&record);
+                signs::warning(&record, &action);
+                signs::blinds(&record, &action, &signs::Own::default());
+                prop_assert!(actions::details(&record, &action.targets).chars().count() <= 300);
             }
         }
     }

@@ -7,7 +7,9 @@
 //! | --- | --- |
 //! | [`decode`] | any transport's bytes → records in normal form; what cannot be read is kept, never dropped |
 //! | [`queue`] | EventBridge → SQS: seconds late, best effort |
+//! | [`file`] | a file that a person hands over |
 pub mod decode;
+pub mod file;
 pub mod queue;
 
 use crate::model::Timestamp;

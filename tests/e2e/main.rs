@@ -7,6 +7,7 @@ mod compute;
 mod copies;
 mod crash;
 mod databases;
+mod detect;
 mod elsewhere;
 mod errors;
 mod network;

@@ -5,9 +5,10 @@ use super::{
 };
 use crate::{
     control::api::IncidentLine,
+    detect::actions::name_of,
     model::{
         Incident, IncidentState, SessionId,
-        incident::{Act, Involved, Target, Touched},
+        incident::{Act, Addition, IncidentKind, Involved, Reached, Recreated, Touched},
     },
 };
 use std::collections::BTreeSet;
@@ -55,6 +56,13 @@ pub fn table(page: &mut Page<'_>, indent: usize, lines: &[IncidentLine]) {
     let header = ["ID", "PLAN", "LAST CALL", "STATE", "CALLS", "LOST", "CHANGED", "MADE", "ACTOR"];
     page.table(indent, &header, 3, rows);
     for l in lines {
+        if l.kind == IncidentKind::Blinding {
+            page.mark(
+                indent,
+                Mark::Trouble,
+                format_args!("{}: an agent blinds rollbackd; look at this one first", l.id),
+            );
+        }
         if let Some(trouble) = &l.trouble {
             said(page, indent, &format!("{}: {trouble}", l.id));
         }
@@ -62,7 +70,7 @@ pub fn table(page: &mut Page<'_>, indent: usize, lines: &[IncidentLine]) {
 }
 
 /// An ARN without what all ARNs of an account share.
-fn short_actor(arn: &str) -> &str {
+pub fn short_actor(arn: &str) -> &str {
     if arn.starts_with("arn:") { arn.splitn(6, ':').nth(5).unwrap_or(arn) } else { arn }
 }
 
@@ -76,7 +84,8 @@ pub fn said(page: &mut Page<'_>, indent: usize, text: &str) {
 pub fn one(page: &mut Page<'_>, i: &Incident) {
     let all = i.lost.iter().chain(&i.changed).chain(&i.made).map(|t| &t.resource);
     let things = Things::of(all);
-    page.title(format_args!("Incident {}: {}", i.id, i.state));
+    let blinding = if i.kind == IncidentKind::Blinding { ", rollbackd is blinded" } else { "" };
+    page.title(format_args!("Incident {}: {}{blinding}", i.id, i.state));
     page.field("Actor", &i.actor);
     let now = page.look().now;
     page.field("First call", format_args!("{} ({})", clock(i.first), age(now, i.first)));
@@ -97,6 +106,9 @@ pub fn one(page: &mut Page<'_>, i: &Incident) {
     touched(page, "Lost", Mark::Gone, &i.lost, &things);
     touched(page, "Changed", Mark::Change, &i.changed, &things);
     touched(page, "Made meanwhile (a restore leaves it alone)", Mark::Add, &i.made, &things);
+    pairs(page, &i.recreated, &things);
+    additions(page, &i.added);
+    reached(page, &i.reached, &things);
     if !i.beyond.is_empty() {
         page.heading("Beyond: no snapshot knows it, or no kind can restore it");
         i.beyond.iter().for_each(|b| page.mark(2, Mark::Skip, b));
@@ -154,19 +166,55 @@ fn touched(page: &mut Page<'_>, heading: &str, mark: Mark, all: &[Touched], thin
     }
 }
 
+/// What was deleted and made again, as the agent sees it: another id, and not what was there.
+fn pairs(page: &mut Page<'_>, pairs: &[Recreated], things: &Things) {
+    if pairs.is_empty() {
+        return;
+    }
+    page.heading(format_args!("Lost and made again by the agent: {}", pairs.len()));
+    for pair in pairs {
+        page.mark(2, Mark::Change, format_args!("{} → {}", things.say(&pair.lost, None), pair.made.id));
+    }
+}
+
+fn additions(page: &mut Page<'_>, added: &[Addition]) {
+    if added.is_empty() {
+        return;
+    }
+    page.heading(format_args!("Added to what exists (a restore leaves it): {}", added.len()));
+    for a in added.iter().take(CALLS_SHOWN_MAX) {
+        let to: Vec<&str> = a.to.iter().map(name_of).collect();
+        let what = if a.what.is_empty() { String::new() } else { format!(": {}", a.what) };
+        page.mark(2, Mark::Add, format_args!("{} {} {}{what}", clock(a.time), a.call, to.join(" ")));
+        if let Some(undo) = &a.undo {
+            page.faint(6, format_args!("{undo} takes it away again"));
+        }
+    }
+    if added.len() > CALLS_SHOWN_MAX {
+        page.line(2, format_args!("… and {} more; `--output json` has all", added.len() - CALLS_SHOWN_MAX));
+    }
+}
+
+fn reached(page: &mut Page<'_>, all: &[Reached], things: &Things) {
+    if all.is_empty() {
+        return;
+    }
+    page.heading(format_args!("Survived, and depended on what was lost: {}", all.len()));
+    for r in all.iter().take(CALLS_SHOWN_MAX) {
+        let thing = things.say(&r.resource, r.name.as_deref());
+        page.mark(2, Mark::Trouble, format_args!("{thing}, through {}", r.through.id));
+    }
+    if all.len() > CALLS_SHOWN_MAX {
+        page.line(2, format_args!("… and {} more; `--output json` has all", all.len() - CALLS_SHOWN_MAX));
+    }
+}
+
 fn calls(page: &mut Page<'_>, acts: &[Act]) {
     let failed = acts.iter().filter(|a| a.error.is_some()).count();
     let failed = if failed == 0 { String::new() } else { format!(", {failed} of them without effect") };
     page.heading(format_args!("{}{failed}", count(acts.len(), "call")));
     let rows = acts.iter().take(CALLS_SHOWN_MAX).map(|a| {
-        let mut targets: Vec<&str> = a
-            .targets
-            .iter()
-            .map(|t| match t {
-                Target::Resource(key) => key.id.as_str(),
-                Target::Named { name, .. } => name.as_str(),
-            })
-            .collect();
+        let mut targets: Vec<&str> = a.targets.iter().map(name_of).collect();
         targets.dedup();
         vec![
             clock(a.time),
@@ -177,6 +225,11 @@ fn calls(page: &mut Page<'_>, acts: &[Act]) {
         ]
     });
     page.table(2, &["TIME", "CALL", "CLASS", "TARGETS", "ERROR"], 3, rows);
+    for a in acts.iter().take(CALLS_SHOWN_MAX) {
+        if let Some(warning) = a.warning {
+            page.mark(2, Mark::Trouble, format_args!("Early warning at {}: {} {warning}", clock(a.time), a.name));
+        }
+    }
     if acts.len() > CALLS_SHOWN_MAX {
         page.line(2, format_args!("… and {} more; `--output json` has all", acts.len() - CALLS_SHOWN_MAX));
     }
@@ -190,6 +243,9 @@ fn next(page: &mut Page<'_>, i: &Incident) {
             page.next("To look at it", format_args!("plan {plan}"));
             page.next("To approve", format_args!("approve {plan}"));
             page.next("To reject", format_args!("reject {plan}"));
+        }
+        (IncidentState::Planned | IncidentState::Observed, Some(plan)) if i.kind == IncidentKind::Blinding => {
+            page.next("To settle it, once it is undone", format_args!("reject {plan}"));
         }
         (IncidentState::Restoring, _) => page.next("To stop it", "halt"),
         (IncidentState::Restored, _) => page.line(2, "Nothing is left to do."),

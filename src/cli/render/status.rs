@@ -138,7 +138,10 @@ fn cause(cause: &SweepCause) -> String {
     match cause {
         SweepCause::Schedule => "schedule".to_owned(),
         SweepCause::Command => "command".to_owned(),
-        SweepCause::Checkpoint { session } => format!("checkpoint of session {session}"),
+        SweepCause::Checkpoint { session, warning } => {
+            let why = warning.map(|w| format!(", which {w}")).unwrap_or_default();
+            format!("checkpoint of session {session}{why}")
+        }
     }
 }
 
