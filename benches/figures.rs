@@ -3,7 +3,9 @@
 //!     cargo bench --bench figures --profile dev
 //!
 //! (`dev`, so that the AWS crates are not built a second time; what is measured waits for the network and the disk.)
-use kit::{Daemon, Emulator, Environment, Identity, Proxy, TrailConfig, aws_env, until};
+use kit::{
+    Daemon, Emulator, Environment, Estate, Identity, Proxy, Script, TrailConfig, aws_env, fleet, proxy::Call, until,
+};
 use rollbackd::{
     config::Config,
     control::{
@@ -11,6 +13,7 @@ use rollbackd::{
         api::{Answer, IncidentLine, Request, Selector},
     },
     model::{Cause, ResourceKey, State, Timestamp, Version, version::spec_hash},
+    plan::Plan,
     respond::Hub,
     restore::{Progress, journal::StepState},
     store::{Batch, Store},
@@ -148,9 +151,17 @@ async fn record_to_plan() {
     );
 }
 
-/// The wall time of a restore against its longest chain of calls, each of which takes `LATENCY`. How many calls a step
-/// makes one after another shows in how long it took; which steps must follow each other is in the plan.
-async fn restore_against_its_chain() {
+/// One restore of the environment, with all that the proxy and the progress told of it.
+struct Restored {
+    plan: Plan,
+    began: Timestamp,
+    ended: Timestamp,
+    wall: Duration,
+    told: Vec<(Timestamp, u32, StepState)>,
+    calls: Vec<Call>,
+}
+
+async fn restore(parallel: usize, latency: Duration) -> Restored {
     let site = Site::new().await;
     let ec2 = site.ec2();
     let environment = Environment::build(&ec2).await;
@@ -158,53 +169,205 @@ async fn restore_against_its_chain() {
         // SAFETY: no other thread of this program reads the environment at this point.
         unsafe { std::env::set_var(name, value) };
     }
-    let config = Config::load(None).expect("a configuration");
+    let mut config = Config::load(None).expect("a configuration");
+    config.restore.parallel = parallel;
     let service = Service::alone(Hub::new(Store::open(&config.state_directory).expect("a store"), config));
-    let (progress, mut told) = tokio::sync::mpsc::unbounded_channel::<Progress>();
+    let (progress, mut news) = tokio::sync::mpsc::unbounded_channel::<Progress>();
     let ask = async |request| Box::pin(service.call(request, "bench", &progress)).await.expect("an answer");
     ask(Request::Snapshot { label: Some("golden".into()) }).await;
     environment.teardown(&ec2).await;
     let selector = Selector::Vpc(environment.vpc.clone());
-    let Answer::Plan(plan) = ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![] }).await else {
+    let Answer::Plan(plan) =
+        ask(Request::Plan { selector, at: "golden".parse().ok(), overwrite: vec![], into: None }).await
+    else {
         panic!("no plan")
     };
-
-    site.aws.set_latency(LATENCY);
-    let steps = tokio::spawn(async move {
+    site.aws.set_latency(latency);
+    let told = tokio::spawn(async move {
         let mut all = vec![];
-        while let Some(p) = told.recv().await {
-            all.push((Instant::now(), p.step, p.state));
+        while let Some(p) = news.recv().await {
+            all.push((Timestamp::now(), p.step, p.state));
         }
         all
     });
-    let began = Instant::now();
+    let (began, clock) = (Timestamp::now(), Instant::now());
     let digest = plan.digest.as_str().parse().expect("a digest");
     let Answer::Receipt(receipt) = ask(Request::Restore { digest, reason: None }).await else { panic!("no receipt") };
-    let wall = began.elapsed();
+    let (ended, wall) = (Timestamp::now(), clock.elapsed());
     assert_eq!(receipt.restored, receipt.of);
     drop(progress);
-    let steps = steps.await.expect("progress");
-    let calls = |from: Instant, to: Instant| (to.duration_since(from).as_millis() / LATENCY.as_millis()) as u32;
-    let at = |n: u32, state: StepState| {
-        steps.iter().find(|(_, step, s)| *step == n && *s == state).map(|(at, ..)| *at).expect("every step was done")
-    };
-    let mut until: BTreeMap<u32, u32> = BTreeMap::new();
-    for step in &plan.steps {
-        let before = step.after.iter().filter_map(|n| until.get(n)).max().copied().unwrap_or(0);
-        until.insert(step.number, before + calls(at(step.number, StepState::Intent), at(step.number, StepState::Done)));
+    Restored { plan: *plan, began, ended, wall, told: told.await.expect("progress"), calls: site.aws.calls() }
+}
+
+impl Restored {
+    /// The most calls that were made one after another between two instants.
+    fn one_by_one(&self, from: Timestamp, to: Timestamp) -> u32 {
+        let mut calls: Vec<(Timestamp, Timestamp)> = self
+            .calls
+            .iter()
+            .filter_map(|c| Some((c.ended?, c.time)))
+            .filter(|(end, start)| from <= *start && *end <= to)
+            .collect();
+        calls.sort_unstable();
+        let mut last = from;
+        let mut count = 0;
+        for (end, start) in calls {
+            if start >= last {
+                (last, count) = (end, count + 1);
+            }
+        }
+        count
     }
-    // The look at what is live before the first step, and the reading back after the last.
-    let (first, last) = (steps.first().expect("steps").0, steps.last().expect("steps").0);
-    let around = calls(began, first) + calls(last, began + wall);
-    let chain = until.values().max().copied().unwrap_or(0) + around;
+    /// The longest chain of calls that need each other: the calls of each step, counted while no other step ran, along the
+    /// plan's dependencies; and the look before the first step and the reading back after the last.
+    fn chain(&self) -> u32 {
+        let at = |n: u32, state: StepState| {
+            self.told
+                .iter()
+                .find(|(_, step, s)| *step == n && *s == state)
+                .map(|(at, ..)| *at)
+                .expect("every step was done")
+        };
+        let spans: Vec<(Timestamp, Timestamp)> =
+            self.plan.steps.iter().map(|s| (at(s.number, StepState::Intent), at(s.number, StepState::Done))).collect();
+        let mut sorted = spans.clone();
+        sorted.sort_unstable();
+        assert!(sorted.windows(2).all(|pair| pair[0].1 <= pair[1].0), "one step at a time");
+        let mut until: BTreeMap<u32, u32> = BTreeMap::new();
+        for (step, (from, to)) in self.plan.steps.iter().zip(&spans) {
+            let before = step.after.iter().filter_map(|n| until.get(n)).max().copied().unwrap_or(0);
+            until.insert(step.number, before + self.one_by_one(*from, *to));
+        }
+        let (first, last) = (sorted.first().expect("steps").0, sorted.last().expect("steps").1);
+        let around = self.one_by_one(self.began, first) + self.one_by_one(last, self.ended);
+        until.values().max().copied().unwrap_or(0) + around
+    }
+}
+
+/// The wall time of a restore against its longest chain of calls, each of which takes `LATENCY`. The chain is counted in a
+/// restore of the same that does one step at a time, so that each call belongs to one step.
+async fn restore_against_its_chain() {
+    let counted = restore(1, Duration::from_millis(20)).await;
+    let timed = restore(16, LATENCY).await;
+    assert_eq!(counted.plan.steps.len(), timed.plan.steps.len());
+    let chain = counted.chain();
     let least = LATENCY * chain;
     println!(
         "restore of {} resources: {:.2} s against {:.2} s, its longest chain of {chain} calls at {} ms each: ratio {:.2}; limit 1.3",
-        receipt.of,
-        wall.as_secs_f64(),
+        timed.plan.resources().len(),
+        timed.wall.as_secs_f64(),
         least.as_secs_f64(),
         LATENCY.as_millis(),
-        wall.as_secs_f64() / least.as_secs_f64()
+        timed.wall.as_secs_f64() / least.as_secs_f64()
+    );
+}
+
+/// What a process took, by `benches/peers/measure.py`.
+#[derive(serde::Deserialize)]
+struct Used {
+    wall_s: f64,
+    cpu_s: f64,
+    rss_kb: f64,
+}
+fn peers(file: &str) -> String {
+    format!("{}/benches/peers/{file}", env!("CARGO_MANIFEST_DIR"))
+}
+/// Runs a program to its end and measures it; or what it said.
+async fn measure(env: &[(String, String)], command: &[&str]) -> Result<Used, String> {
+    let script = peers("measure.py");
+    let args: Vec<&str> = std::iter::once(script.as_str()).chain(command.iter().copied()).collect();
+    let mut process = Daemon::spawn(Path::new("python3"), &args, env);
+    let ended = process.wait_exit(Duration::from_secs(900)).await;
+    if !ended.success() {
+        return Err(process.stderr());
+    }
+    serde_json::from_str(&process.stdout()).map_err(|e| format!("{e}: {}", process.output()))
+}
+/// A Python that has the peers, installed once; or why there is none.
+fn python_with_peers() -> Result<String, String> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
+    let python = home.join("bin/python").display().to_string();
+    let run = |program: &str, args: &[&str]| {
+        let ended = std::process::Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
+        ended.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&ended.stderr).trim().to_owned())
+    };
+    run("python3", &["-m", "venv", &home.display().to_string()])?;
+    run(&python, &["-m", "pip", "install", "--quiet", "--requirement", &peers("requirements.txt")])?;
+    Ok(python)
+}
+
+/// One sweep beside other tools that read the same from the same emulator.
+async fn sweep_beside_peers() {
+    let site = Site::new().await;
+    fleet::build(&mut Script::new(&site.owner, REGION, &site.emulator.endpoint())).await;
+    let mut env = site.env();
+    env.push(("AWS_DEFAULT_REGION".into(), REGION.into()));
+    let out = site.dir.path().join("custodian");
+    std::fs::create_dir_all(&out).expect("a folder");
+    let (out, json) = (out.display().to_string(), site.dir.path().join("boto3.json").display().to_string());
+    let told = |name: &str, used: &Used, calls: usize| {
+        println!(
+            "sweep of {}: {name}: {:.1} s, {:.2} s of CPU ({:.2} ms a resource), {:.0} MB resident ({:.0} KB a resource), {calls} calls",
+            fleet::SIZE,
+            used.wall_s,
+            used.cpu_s,
+            used.cpu_s * 1e3 / fleet::SIZE as f64,
+            used.rss_kb / 1024.0,
+            used.rss_kb / fleet::SIZE as f64,
+        );
+    };
+    let ours = measure(&env, &[binary().to_str().expect("a path in UTF-8"), "snapshot"]).await.expect("a sweep");
+    let mut calls = site.aws.calls().len();
+    told("rollbackd", &ours, calls);
+    let python = match python_with_peers() {
+        Ok(python) => python,
+        Err(why) => {
+            return println!("left out: Cloud Custodian and the boto3 script, which could not be installed: {why}");
+        }
+    };
+    for (name, script, to) in
+        [("a boto3 script", "with_boto3.py", &json), ("Cloud Custodian", "with_custodian.py", &out)]
+    {
+        match measure(&env, &[&python, &peers(script), to]).await {
+            Ok(theirs) => {
+                let now = site.aws.calls().len();
+                told(name, &theirs, now - calls);
+                calls = now;
+                println!(
+                    "rollbackd against {name}: {:.2} of its time, {:.2} of its CPU, {:.2} of its memory",
+                    ours.wall_s / theirs.wall_s,
+                    ours.cpu_s / theirs.cpu_s,
+                    ours.rss_kb / theirs.rss_kb
+                );
+            }
+            Err(why) => println!("left out: {name}: {}", why.lines().rfind(|l| !l.is_empty()).unwrap_or_default()),
+        }
+    }
+}
+
+/// A restore of more than 120 resources, as a process of its own: no other tool does this.
+async fn restore_of_120() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let estate = Estate::build(&ec2).await;
+    let env = site.env();
+    let rollbackd = binary().to_str().expect("a path in UTF-8");
+    measure(&env, &[rollbackd, "snapshot", "--label", "golden"]).await.expect("a snapshot");
+    estate.teardown(&ec2).await;
+    let mut plan = Daemon::spawn(binary(), &["plan", "--tag", "env=prod", "--at", "golden", "--output", "json"], &env);
+    plan.wait_exit(SOON).await;
+    let plan: Plan = serde_json::from_str(&plan.stdout()).expect("a plan");
+    let used = measure(&env, &[rollbackd, "restore", "--tag", "env=prod", "--at", "golden", "--yes"]).await;
+    let used = used.expect("a restore");
+    let resources = plan.resources().len();
+    println!(
+        "restore of {resources} resources: {:.1} s, of which AWS's request budgets alone ask {:.1} s; {:.2} s of CPU ({:.1} ms a resource), {:.0} MB resident ({:.0} KB a resource)",
+        used.wall_s,
+        Duration::from_millis(plan.floor_ms).as_secs_f64(),
+        used.cpu_s,
+        used.cpu_s * 1e3 / resources as f64,
+        used.rss_kb / 1024.0,
+        used.rss_kb / resources as f64,
     );
 }
 
@@ -287,4 +450,6 @@ async fn main() {
     idle().await;
     record_to_plan().await;
     restore_against_its_chain().await;
+    restore_of_120().await;
+    sweep_beside_peers().await;
 }

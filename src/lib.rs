@@ -23,7 +23,8 @@
 //! Invariants, tested by `tests/layers.rs`:
 //! 1. `model`, `detect`, `plan` know no clock, no disk, no AWS: a plan is a function of versions, live state and settings.
 //! 2. Only `store` names sled; only `aws`, `kinds`, `trail`, `respond` name an SDK crate; only `cli` prints.
-//! 3. Only `restore` changes a user's resources, and only after a journal entry is on disk.
+//! 3. Only `restore`, and the copies of data of `capture` that the settings ask for, change a user's resources, and only
+//!    after an entry of the journal, or of the audit, is on disk.
 //! 4. Adding a kind is one file and its lines in the registry.
 pub mod audit;
 pub mod aws;

@@ -82,7 +82,7 @@ impl Budget {
         let ours = aws.half();
         let shares = match purpose {
             Purpose::Restore | Purpose::Respond => vec![(Part::All, ours)],
-            Purpose::Sweep => vec![(Part::All, ours), (Part::Sweeps, ours.half())],
+            Purpose::Sweep | Purpose::Copy => vec![(Part::All, ours), (Part::Sweeps, ours.half())],
         };
         // A poisoned lock holds plain instants: as good as ever.
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);

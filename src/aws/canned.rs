@@ -80,25 +80,39 @@ impl Canned {
     /// A context whose clients all speak to this. No retries: what fails is seen at once.
     pub fn cx(&self) -> Cx {
         let client = aws_sdk_ec2::Client::from_conf(self.config().build());
-        Cx { scope: "aws/111122223333/eu-west-1".parse().unwrap(), ec2: client.clone(), ec2_once: client }
+        let quotas = super::quotas::client(
+            &aws_config::SdkConfig::builder()
+                .behavior_version(aws_config::BehaviorVersion::latest())
+                .region(aws_config::Region::new("eu-west-1"))
+                .credentials_provider(aws_sdk_ec2::config::SharedCredentialsProvider::new(credentials()))
+                .http_client(self.http())
+                .build(),
+        );
+        Cx { scope: "aws/111122223333/eu-west-1".parse().unwrap(), ec2: client.clone(), ec2_once: client, quotas }
     }
     pub fn config(&self) -> aws_sdk_ec2::config::Builder {
-        use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+        use aws_sdk_ec2::config::{BehaviorVersion, Region, retry::RetryConfig};
         aws_sdk_ec2::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+            .credentials_provider(credentials())
             .retry_config(RetryConfig::disabled())
             .interceptor(Tap)
             .http_client(self.http())
     }
+}
+fn credentials() -> aws_sdk_ec2::config::Credentials {
+    aws_sdk_ec2::config::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test")
 }
 impl HttpConnector for Canned {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let form = std::str::from_utf8(request.body().bytes().unwrap_or_default()).unwrap_or_default().to_owned();
         let params: BTreeMap<_, _> =
             form.split('&').filter_map(|p| p.split_once('=')).map(|(k, v)| (decoded(k), decoded(v))).collect();
-        let call = Call { action: params.get("Action").cloned().unwrap_or_default(), params };
+        // The JSON protocols say the operation in a header.
+        let target = request.headers().get("x-amz-target").and_then(|t| t.rsplit('.').next());
+        let action = params.get("Action").map(String::as_str).or(target).unwrap_or_default().to_owned();
+        let call = Call { action, params };
         let answer = (self.say)(&call);
         let action = call.action.clone();
         self.asked.lock().unwrap().push(call);

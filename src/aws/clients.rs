@@ -25,6 +25,8 @@ pub enum Purpose {
     /// Reads that an incident or a person waits for: what a record named, what a plan is made from.
     Respond,
     Restore,
+    /// Copies of data on a schedule.
+    Copy,
 }
 
 /// A role to assume in an account.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub observe: BTreeMap<AccountId, Role>,
     /// Roles to restore with, by account; where there is none, restores use what reads use.
     pub restore: BTreeMap<AccountId, Role>,
+    /// Roles to copy data with, likewise.
+    pub copy: BTreeMap<AccountId, Role>,
 }
 
 /// Who the credentials belong to (STS GetCallerIdentity).
@@ -172,7 +176,11 @@ impl Aws {
     pub async fn restore_cx(&self, scope: &Scope, digest: &Hash) -> Result<Cx, Failure> {
         self.cx(scope, Purpose::Restore, Some(digest)).await
     }
-    /// Forgets the clients of a restore and with them their session's credentials.
+    /// Clients for one round of copies. `digest` tags the session of the role that is assumed, and stands in the audit.
+    pub async fn copy_cx(&self, scope: &Scope, digest: &Hash) -> Result<Cx, Failure> {
+        self.cx(scope, Purpose::Copy, Some(digest)).await
+    }
+    /// Forgets the clients of a restore, or of a round of copies, and with them their session's credentials.
     pub fn leave(&self, digest: &Hash) {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         contexts.retain(|(_, _, d), _| d.as_ref() != Some(digest));
@@ -216,20 +224,29 @@ impl Aws {
         };
         // A custom partition is shared with nobody, not even one of the same name: each context has a quota of its own.
         let partition = || RetryPartition::custom(format!("{purpose:?}-{scope}")).build();
-        Ok(Cx { scope: scope.clone(), ec2: build(ATTEMPTS, partition()), ec2_once: build(1, partition()) })
+        Ok(Cx {
+            scope: scope.clone(),
+            ec2: build(ATTEMPTS, partition()),
+            ec2_once: build(1, partition()),
+            quotas: super::quotas::client(&config),
+        })
     }
 
     /// The role to take on in an account; none in the caller's own, unless one is set.
     fn role(&self, scope: &Scope, purpose: Purpose) -> Result<Option<&Role>, Failure> {
-        let restore = self.settings.restore.get(&scope.account).filter(|_| purpose == Purpose::Restore);
-        let Some(role) = restore.or_else(|| self.settings.observe.get(&scope.account)) else {
+        let writes = match purpose {
+            Purpose::Restore => self.settings.restore.get(&scope.account),
+            Purpose::Copy => self.settings.copy.get(&scope.account),
+            Purpose::Sweep | Purpose::Respond => None,
+        };
+        let Some(role) = writes.or_else(|| self.settings.observe.get(&scope.account)) else {
             if scope.account == self.caller.account {
                 return Ok(None);
             }
             return Err(setup(
                 "NoRole",
                 &format!(
-                    "no role is set for account {}, and the credentials are of {}",
+                    "no role is set for account {}, and the credentials are of {}: name a role of it under `into_roles` in [aws] of the configuration",
                     scope.account, self.caller.account
                 ),
             ));
@@ -370,6 +387,29 @@ mod tests {
         aws.sweep_cx(&other).await.unwrap();
         aws.leave(&digest);
         assert_eq!(aws.contexts.lock().unwrap().keys().map(|(_, p, _)| *p).collect::<Vec<_>>(), [Purpose::Sweep]);
+    }
+
+    #[tokio::test]
+    async fn copies_are_made_with_a_role_of_their_own() {
+        let canned = Canned::new(aws_says);
+        let mut settings = Settings::default();
+        for (name, roles) in [("restore", &mut settings.restore), ("copies", &mut settings.copy)] {
+            let (account, mut role) = role("111122223333");
+            role.arn = format!("arn:aws:iam::111122223333:role/{name}");
+            roles.insert(account, role);
+        }
+        let aws = connected(&canned, settings).await;
+        let (here, digest) = (aws.scope(), Hash::of_bytes(b"round"));
+        aws.copy_cx(&here, &digest).await.unwrap().ec2.describe_vpcs().send().await.unwrap();
+        let assumed = canned.asked().into_iter().find(|c| c.action == "AssumeRole").unwrap();
+        assert_eq!(assumed.get("RoleArn"), "arn:aws:iam::111122223333:role/copies");
+        assert_eq!(assumed.get("Tags.member.1.Value"), digest.as_str());
+        // Without one it is not the restore role that makes them.
+        let mut settings = Settings::default();
+        settings.restore.extend([role("111122223333")]);
+        let aws = connected(&canned, settings).await;
+        aws.copy_cx(&here, &digest).await.unwrap().ec2.describe_vpcs().send().await.unwrap();
+        assert!(canned.asked().iter().all(|c| c.action != "AssumeRole"));
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ pub mod budget;
 pub mod canned;
 pub mod clients;
 mod error;
+pub mod places;
+pub mod quotas;
 pub mod tap;
 
 pub use budget::Budget;
@@ -20,4 +22,5 @@ pub struct Cx {
     pub ec2: aws_sdk_ec2::Client,
     /// Creates: one attempt each, since a lost answer may hide a success (H64). The engine looks before it tries again.
     pub ec2_once: aws_sdk_ec2::Client,
+    pub quotas: aws_sdk_servicequotas::Client,
 }

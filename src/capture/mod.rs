@@ -2,6 +2,7 @@
 //!
 //! The rule that must never break: a resource becomes a tombstone only after a complete listing (or a filtered one) went
 //! without it *and* a direct read said not found. A listing that failed says nothing of anything.
+pub mod copies;
 mod follow;
 mod sweep;
 

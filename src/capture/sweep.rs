@@ -5,7 +5,7 @@ use crate::{
     config::Globs,
     kinds::{AnyKind, Which, registry},
     model::{
-        Cause, KindName, ResourceKey, Scope, Timestamp, Version,
+        Cause, KindName, ResourceKey, Scope, State, Timestamp, Version,
         sweep::{Sweep, SweepCause, SweepCounts, SweepError},
     },
     store::{Batch, Store, StoreError},
@@ -75,6 +75,7 @@ impl Capture {
                     all.seen += counts.seen;
                     all.changed += counts.changed;
                     all.gone += counts.gone;
+                    all.unmapped += counts.unmapped;
                 }
                 Err(CaptureError::Aws(f)) => {
                     if let Ok(kind) = kind.name().parse() {
@@ -132,12 +133,16 @@ impl Capture {
         let gone: BTreeSet<ResourceKey> = versions.iter().filter(|v| v.is_gone()).map(|v| v.key.clone()).collect();
         let seen = (versions.len() - gone.len()) as u64;
         let mut batch = Batch::new();
+        let mut unmapped = 0;
         for v in versions {
+            if let State::Present { unmapped: serde_json::Value::Object(elements), .. } = &v.state {
+                unmapped += elements.len() as u64;
+            }
             batch.version(v);
         }
         let committed = self.store.commit(batch).await?;
         let gone = committed.changed.iter().filter(|k| gone.contains(k)).count() as u64;
-        Ok(SweepCounts { seen, changed: committed.changed.len() as u64 - gone, gone })
+        Ok(SweepCounts { seen, changed: committed.changed.len() as u64 - gone, gone, unmapped })
     }
 
     /// Reads these resources now and stores what is found; a version or a tombstone for each of our kinds.

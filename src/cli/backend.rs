@@ -33,7 +33,7 @@ impl Backend {
             Ok(client) => Ok(Self::Daemon(client)),
             Err(e @ NoDaemon::Denied { .. }) => Err(Fault::failed(e)),
             Err(NoDaemon::Absent(_)) => {
-                let store = Store::open_within(&config.state_directory, STORE_WAIT_MAX).await?;
+                let store = Store::open_within(&config.state_directory, &config.store.key_file, STORE_WAIT_MAX).await?;
                 let hub = Hub::new(store, config);
                 stop_on_signal(hub.clone())?;
                 Ok(Self::Here(Service::alone(hub)))

@@ -16,11 +16,13 @@ mod incidents;
 mod kinds;
 mod plan;
 mod readiness;
+mod receipt;
 pub mod render;
 mod restore;
 mod run;
 mod snapshot;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -84,6 +86,7 @@ pub enum Output {
 }
 
 #[derive(Debug, Clone, PartialEq, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub enum Command {
     Run(run::Run),
     #[command(flatten)]
@@ -93,8 +96,9 @@ pub enum Command {
     Detect(detect::Detect),
     #[command(subcommand)]
     Config(config::Config),
-    #[command(subcommand)]
     IamPolicy(iam_policy::IamPolicy),
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 /// Commands that the service answers.
@@ -112,6 +116,7 @@ pub enum Asked {
     Plan(plan::Plan),
     Restore(restore::Restore),
     Resume(restore::Resume),
+    Receipt(receipt::Receipt),
     Approve(approve::Approve),
     Reject(approve::Reject),
     Halt(halt::Halt),
@@ -134,6 +139,7 @@ pub fn request(asked: &Asked) -> Result<Request, Fault> {
         Asked::Plan(args) => args.request(),
         Asked::Restore(args) => args.request(),
         Asked::Resume(args) => Ok(args.request()),
+        Asked::Receipt(args) => Ok(args.request()),
         Asked::Approve(args) => Ok(args.request()),
         Asked::Reject(args) => Ok(args.request()),
         Asked::Halt(args) => Ok(args.request()),
@@ -179,13 +185,17 @@ async fn execute(cli: &Cli) -> Result<u8, Fault> {
                 }
             })
             .await?;
+            if let Asked::Receipt(args) = asked {
+                return args.show(&answer, &format);
+            }
             show(&answer, &format)?;
             Ok(exit_code(&answer))
         }
         Command::Kinds(args) => kinds::run(args, &format),
         Command::Detect(what) => detect::run(what, global, &format),
         Command::Config(what) => config::run(*what, global, &format),
-        Command::IamPolicy(what) => iam_policy::run(*what),
+        Command::IamPolicy(args) => args.run(),
+        Command::Store(what) => store::run(what, global, &format),
     }
 }
 

@@ -2,7 +2,7 @@
 use crate::{
     control::api::{Fault, Request, Selector},
     model::{AccountId, At, IncidentId, Region, Scope},
-    plan::DigestPrefix,
+    plan::{DigestPrefix, elsewhere::Destination},
 };
 use clap::Args;
 
@@ -19,6 +19,7 @@ Examples:
   rollbackd plan vpc-0a12 --at 2h
   rollbackd plan --vpc vpc-0a12 --at friday-release
   rollbackd plan inc-0a1b2c3d --overwrite sg-0b34
+  rollbackd plan --vpc vpc-0a12 --into-region eu-central-1
 
 A word of 8 to 64 hexadecimal digits is a digest, `inc-` and 8 of them an incident, all else
 resources; a resource whose name has such a form is given by its whole key."
@@ -52,12 +53,20 @@ pub struct Choice {
     #[arg(long, value_name = "REGION", requires = "account")]
     pub region: Option<Region>,
     /// The restore point [default: for an incident, each resource's last version before it; else the last version of
-    /// each resource before it went]
+    /// each resource before it went; with --into-region or --into-account the newest one]
     #[arg(long, value_name = "AT")]
     pub at: Option<At>,
     /// Put back on this survivor also what others changed since; may be given more than once [default: none]
     #[arg(long, value_name = "RESOURCE")]
     pub overwrite: Vec<String>,
+    /// Build it all in this region, beside what is there: a fire drill; nothing is changed where it was. Not for incidents
+    /// [default: where it was]
+    #[arg(long, value_name = "REGION")]
+    pub into_region: Option<Region>,
+    /// Build it all in this account, through a role of `into_roles` in the configuration; may be given with
+    /// --into-region [default: where it was]
+    #[arg(long, value_name = "ID")]
+    pub into_account: Option<AccountId>,
 }
 
 const ALLOWED: &str =
@@ -73,14 +82,25 @@ impl Choice {
             return Err(Fault::usage(format!("{what}; {ALLOWED}")));
         };
         match one {
+            Target::New(Selector::Incident(id)) if self.into().is_some() => Err(Fault::usage(format!(
+                "incident {id} is restored where it happened, since what survived must be rewired there; to build elsewhere what it destroyed, name resources, --vpc, --tag or --account, and --at before-incident:{id}"
+            ))),
+            Target::Stored(digest) if self.into().is_some() => Err(Fault::usage(format!(
+                "plan {digest} is made already, and says where it builds; --into-region and --into-account are for a new one"
+            ))),
             Target::Stored(digest) if self.at.is_some() || !self.overwrite.is_empty() => Err(Fault::usage(format!(
                 "plan {digest} is made already; --at and --overwrite are for a new one: name the incident or the resources"
             ))),
             Target::Stored(digest) => Ok(Request::StoredPlan { digest }),
             Target::New(selector) => {
-                Ok(Request::Plan { selector, at: self.at.clone(), overwrite: self.overwrite.clone() })
+                let (at, overwrite) = (self.at.clone(), self.overwrite.clone());
+                Ok(Request::Plan { selector, at, overwrite, into: self.into() })
             }
         }
+    }
+    fn into(&self) -> Option<Destination> {
+        let into = Destination { region: self.into_region.clone(), account: self.into_account.clone() };
+        (into != Destination::default()).then_some(into)
     }
     fn is_empty(&self) -> bool {
         self.what.is_empty() && self.vpc.is_none() && self.tag.is_none() && self.account.is_none()

@@ -30,6 +30,7 @@ Examples:
   rollbackd restore 3f2a9c0d1e2f
   rollbackd restore inc-0a1b2c3d --reason 'approved by the duty officer'
   rollbackd restore vpc-0a12 --at 2h --yes --output json
+  rollbackd restore --vpc vpc-0a12 --into-region eu-central-1 --into-account 222233334444
 
 The receipt goes to stdout; the plan, the question and the progress to stderr. Exit code 3 when the receipt names
 differences, losses or refusals."

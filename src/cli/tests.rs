@@ -113,6 +113,7 @@ fn commands_become_requests() {
         ("replay --days 30", Request::Replay { days: 30, config: None }),
         ("resume", Request::Resume { restore: None, reason: None }),
         ("resume abc --reason why", Request::Resume { restore: Some("abc".into()), reason: Some("why".into()) }),
+        ("receipt abc --terraform", Request::Receipt { restore: "abc".into() }),
         ("approve 3f2a9c0d --reason ok", Request::Approve { digest: digest(), reason: Some("ok".into()) }),
         ("reject 3f2a9c0d", Request::Reject { digest: digest(), reason: None }),
         ("halt --reason fire", Request::Halt { reason: Some("fire".into()) }),
@@ -132,6 +133,7 @@ fn the_form_of_a_word_decides_what_is_restored() {
         selector,
         at,
         overwrite: overwrite.iter().map(ToString::to_string).collect(),
+        into: None,
     };
     let resources = |r: &[&str]| Selector::Resources(r.iter().map(ToString::to_string).collect());
     let cases = [
@@ -154,6 +156,12 @@ fn the_form_of_a_word_decides_what_is_restored() {
             plan(resources(&["aws/111122223333/eu-west-1/ec2:vpc/3f2a9c0d"]), None, &[]),
         ),
     ];
+    let Ok(Request::Plan { into, .. }) = asked("plan vpc-1 --into-region eu-central-1 --into-account 222233334444")
+    else {
+        panic!("no plan is asked for")
+    };
+    let into = into.unwrap().of(&"aws/111122223333/eu-west-1".parse().unwrap());
+    assert_eq!(into.to_string(), "aws/222233334444/eu-central-1");
     for (words, want) in cases {
         assert_eq!(asked(&format!("plan {words}")), Ok(want.clone()), "{words}");
         assert_eq!(asked(&format!("restore {words} --yes")), Ok(want), "{words}");
@@ -174,6 +182,8 @@ fn what_does_not_go_together_is_refused_with_what_does() {
     }
     assert!(refused("restore").starts_with("nothing is selected; give one of: "));
     assert!(refused("restore 3f2a9c0d --at 2h").contains("is made already"));
+    assert!(refused("restore 3f2a9c0d --into-account 111122223333").contains("says where it builds"));
+    assert!(refused("plan inc-0a1b2c3d --into-region eu-west-2").contains("is restored where it happened"));
     assert!(refused("plan --tag production").contains("expected KEY=VALUE"));
     assert!(refused("show vpc-1@-2h").contains("RFC 3339"));
     assert!(refused("show @2h").contains("names no resource"));

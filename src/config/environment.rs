@@ -10,6 +10,8 @@ use std::{
 const FILE: &str = "rollbackd.toml";
 /// The socket's name in whatever directory it is made.
 const SOCKET: &str = "rollbackd.sock";
+/// The name of the store's key, as a file beside the store and as a credential of systemd.
+const STORE_KEY: &str = "store-key";
 /// Where the packaged units keep state, as `StateDirectory=rollbackd` makes it.
 const SERVICE_STATE: &str = "/var/lib/rollbackd";
 /// Where the packaged unit has its socket, as `RuntimeDirectory=rollbackd` makes it.
@@ -25,6 +27,8 @@ pub struct Environment {
     pub runtime_directory: Option<PathBuf>,
     /// `$CONFIGURATION_DIRECTORY`.
     pub configuration_directory: Option<PathBuf>,
+    /// `$CREDENTIALS_DIRECTORY`: what systemd hands to this unit alone.
+    pub credentials_directory: Option<PathBuf>,
     pub xdg_state_home: Option<PathBuf>,
     pub home: Option<PathBuf>,
     /// The service's state directory, when it belongs to this process's user: `sudo -u rollbackd rollbackd …` must see
@@ -45,6 +49,7 @@ impl Environment {
             state_directory: listed("STATE_DIRECTORY"),
             runtime_directory: listed("RUNTIME_DIRECTORY"),
             configuration_directory: listed("CONFIGURATION_DIRECTORY"),
+            credentials_directory: listed("CREDENTIALS_DIRECTORY"),
             // The XDG base directory specification: a relative path is to be ignored.
             xdg_state_home: env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute()),
             home: env::home_dir().filter(|p| p.is_absolute()),
@@ -71,6 +76,12 @@ impl Environment {
         };
         let found = self.state_directory.clone().or_else(|| self.service_state.clone()).or_else(user);
         found.ok_or(ConfigError::NoStateDirectory)
+    }
+
+    /// The key of the store in a state directory: the credential, when there is one.
+    pub(super) fn key_file(&self, state: &Path) -> PathBuf {
+        let credential = self.credentials_directory.as_ref().map(|directory| directory.join(STORE_KEY));
+        credential.filter(|file| fs::symlink_metadata(file).is_ok()).unwrap_or_else(|| state.join(STORE_KEY))
     }
 
     /// The socket that belongs to a state directory. `chosen`: it was named in the file.

@@ -11,8 +11,8 @@ mod values;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Fault};
-pub use sections::{Access, Aws, Capture, Control, Detect, Mode, Policy, Queue, Restore, Trail};
-pub use values::{Globs, QueueUrl, RoleArn};
+pub use sections::{Access, Aws, Capture, Control, Detect, EbsSnapshots, Mode, Policy, Queue, Restore, Store, Trail};
+pub use values::{Globs, QueueUrl, RoleArn, TagText};
 
 use crate::{
     detect::{
@@ -43,8 +43,10 @@ pub struct Config {
     /// Never empty after loading.
     #[serde(deserialize_with = "values::absolute")]
     pub state_directory: PathBuf,
+    pub store: Store,
     pub aws: Aws,
     pub capture: Capture,
+    pub ebs_snapshots: Vec<EbsSnapshots>,
     #[serde(rename = "queue")]
     pub queues: Vec<Queue>,
     pub trail: Trail,
@@ -62,8 +64,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             state_directory: PathBuf::new(),
+            store: Store::default(),
             aws: Aws::default(),
             capture: Capture::default(),
+            ebs_snapshots: vec![],
             queues: vec![],
             trail: Trail::default(),
             detect: Detect::default(),
@@ -113,14 +117,28 @@ impl Config {
 
     /// What each setting's own form cannot tell: the first thing that does not fit with the rest.
     fn contradiction(&self) -> Option<(Place, String)> {
-        if self.aws.external_id.is_some() && self.aws.restore_role.is_none() {
-            let what = "an external id is for assuming a role, and no `restore_role` is set".to_owned();
+        let any_role = self.aws.restore_role.is_some() || self.aws.copies_role.is_some();
+        if self.aws.external_id.is_some() && !any_role && self.aws.into_roles.is_empty() {
+            let what =
+                "an external id is for assuming a role, and no `restore_role` nor `into_roles` is set".to_owned();
             return Some((Place::new("aws", None, "external_id"), what));
+        }
+        for (i, role) in self.aws.into_roles.iter().enumerate() {
+            if self.aws.into_roles.iter().take(i).any(|r| r.account() == role.account()) {
+                let what = format!("account {} has two roles; give one of them", role.account());
+                return Some((Place::new("aws", None, "into_roles"), what));
+            }
         }
         for (i, queue) in self.queues.iter().enumerate() {
             if self.queues.iter().take(i).any(|q| q.url == queue.url) {
                 let what = format!("`{}` is there twice", queue.url);
                 return Some((Place::new("queue", Some(i), "url"), what));
+            }
+        }
+        for (i, rule) in self.ebs_snapshots.iter().enumerate() {
+            if self.ebs_snapshots.iter().take(i).any(|r| r.tag == rule.tag) {
+                let what = format!("`{}` is there twice; copies are told apart by it", rule.tag);
+                return Some((Place::new("ebs_snapshots", Some(i), "tag"), what));
             }
         }
         if let Err(bad) = Rules::new(&self.agents, &[]) {
@@ -163,6 +181,9 @@ impl Config {
         if !chosen {
             self.state_directory = environment.state()?;
         }
+        if self.store.key_file.as_os_str().is_empty() {
+            self.store.key_file = environment.key_file(&self.state_directory);
+        }
         if self.control.socket.as_os_str().is_empty() {
             self.control.socket = environment.socket(&self.state_directory, chosen);
         }
@@ -187,19 +208,24 @@ impl Config {
         }
     }
 
-    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, its restore role.
+    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, the roles that it
+    /// assumes.
     pub fn own(&self) -> Vec<String> {
         let mut own = self.trail.own.as_texts().to_vec();
         own.extend(self.queues.iter().filter_map(|q| q.url.as_str().rsplit('/').next()).map(str::to_owned));
-        own.extend(self.aws.restore_role.iter().filter_map(|r| r.as_str().rsplit('/').next()).map(str::to_owned));
+        own.extend(self.roles().filter_map(|arn| arn.rsplit('/').next()).map(str::to_owned));
         own
+    }
+    /// The roles that rollbackd assumes.
+    fn roles(&self) -> impl Iterator<Item = &str> {
+        [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten().map(RoleArn::as_str)
     }
 
     /// Detection by these settings. `us`: the ARN of the session that this process runs in, once it is known. rollbackd
-    /// itself is never an agent: its restore role, and the very session that it runs in, not others of the same role,
-    /// which an agent may have too.
+    /// itself is never an agent: the roles that it assumes, and the very session that it runs in, not others of the same
+    /// role, which an agent may have too.
     pub fn detection(&self, us: Option<&str>) -> Result<Detection, BadRule> {
-        let mut own: Vec<String> = self.aws.restore_role.iter().map(|r| r.as_str().to_owned()).collect();
+        let mut own: Vec<String> = self.roles().map(str::to_owned).collect();
         own.extend(us.map(str::to_owned));
         let mut things = self.own();
         // `…:assumed-role/NAME/SESSION`, `…:user/PATH/NAME`
@@ -216,6 +242,10 @@ impl Config {
         let mut names = vec![];
         if self.state_directory != new.state_directory {
             names.push("state_directory");
+        }
+        // The key that lies beside the store moves with it.
+        if self.store != new.store && self.state_directory == new.state_directory {
+            names.push("store");
         }
         if self.control != new.control {
             names.push("control");

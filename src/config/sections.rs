@@ -1,10 +1,19 @@
 //! The sections of the file, one type each, with their defaults. What a setting means is said once more, for people, in
 //! `config/rollbackd.toml`; a test keeps the two equal.
-use super::values::{self, Globs, QueueUrl, RoleArn, above_zero, between, unset, zero_or_more};
+use super::values::{self, Globs, QueueUrl, RoleArn, TagText, above_zero, between, unset, zero_or_more};
 use crate::model::{AccountId, Region, Scope, limits};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// `[store]`: how what is known is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// What values are encrypted with. Never empty after loading.
+    #[serde(deserialize_with = "values::absolute")]
+    pub key_file: PathBuf,
+}
 
 /// `[aws]`: where, and as whom.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,8 +24,13 @@ pub struct Aws {
     /// Assumed for one restore and left again. `None`: the credentials of the daemon do it.
     #[serde(with = "unset")]
     pub restore_role: Option<RoleArn>,
+    /// Assumed for one round of copies and left again. `None`: the credentials of the daemon make them.
+    #[serde(with = "unset")]
+    pub copies_role: Option<RoleArn>,
     #[serde(with = "unset")]
     pub external_id: Option<String>,
+    /// Of other accounts, one each, to build there what `--into-account` names.
+    pub into_roles: Vec<RoleArn>,
 }
 
 /// `[capture]`: sweeps.
@@ -45,6 +59,19 @@ impl Default for Capture {
             parallel: 8,
         }
     }
+}
+
+/// `[[ebs_snapshots]]`: snapshots of tagged volumes on a schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EbsSnapshots {
+    /// Unique: copies are told apart by it.
+    pub tag: TagText,
+    #[serde(with = "above_zero")]
+    pub every: SignedDuration,
+    /// Whole copies of each volume; older ones that rollbackd made are deleted.
+    #[serde(deserialize_with = "between::<_, 1, 1000>")]
+    pub keep: usize,
 }
 
 /// `[[queue]]`: an SQS queue that EventBridge fills.
@@ -140,6 +167,10 @@ pub struct Policy {
     pub resources_max: usize,
     /// What an agent adds to things that exist opens an incident by itself.
     pub open_on_add: bool,
+    /// An automatic restore may bring content back from copies that were at most this old when the incident began, and
+    /// give up memory. Zero: whatever loses anything waits for approval.
+    #[serde(with = "zero_or_more")]
+    pub data_age_max: SignedDuration,
     #[serde(with = "above_zero")]
     pub approval_expires: SignedDuration,
 }
@@ -167,6 +198,7 @@ impl Default for Policy {
             grace: SignedDuration::from_mins(5),
             resources_max: 200,
             open_on_add: false,
+            data_age_max: SignedDuration::ZERO,
             approval_expires: SignedDuration::from_hours(24),
         }
     }
@@ -184,10 +216,17 @@ pub struct Restore {
     pub parallel: usize,
     #[serde(with = "above_zero")]
     pub step_deadline: SignedDuration,
+    /// Try the writing calls with `DryRun` before the first real one.
+    pub check_permissions: bool,
 }
 impl Default for Restore {
     fn default() -> Self {
-        Self { margin: SignedDuration::from_secs(2), parallel: 16, step_deadline: SignedDuration::from_mins(15) }
+        Self {
+            margin: SignedDuration::from_secs(2),
+            parallel: 16,
+            step_deadline: SignedDuration::from_mins(15),
+            check_permissions: true,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ fn every_setting_is_documented_and_every_documented_one_exists() {
     let full = with_examples(DOCUMENTED);
     let config = parse(&full).unwrap();
     assert!(!config.queues.is_empty() && !config.policies.is_empty() && config.agents.len() == 3);
+    assert!(!config.ebs_snapshots.is_empty());
     assert_eq!(keys_of(&full), keys_of(&config.show()));
 }
 
@@ -150,7 +151,7 @@ fn an_unknown_key_points_at_itself_and_names_the_nearest() {
     );
     let far = refused("frobnicate = 1");
     assert!(far.starts_with("r.toml:1:1: `frobnicate`: unknown key\n"), "{far}");
-    assert!(far.contains("`state_directory`, `aws`, `capture`, `queue`"), "{far}");
+    assert!(far.contains("`state_directory`, `store`, `aws`, `capture`, `ebs_snapshots`, `queue`"), "{far}");
     let nested = refused("[[policy]]\nname = \"a\"\n[[policy]]\nname = \"b\"\nresource_max = 3");
     assert!(
         nested.starts_with("r.toml:5:1: `policy[1].resource_max`: unknown key; did you mean `resources_max`?"),
@@ -183,6 +184,10 @@ fn a_wrong_value_points_at_itself_and_says_what_is_allowed() {
         ("[capture]\nkinds = []", "r.toml:2:9: `capture.kinds`: an empty list matches nothing"),
         ("[aws]\nregions = [\"eu-west-1\", \"Ireland\"]", "r.toml:2:25: `aws.regions[1]`: `Ireland` is not a region"),
         ("[aws]\nrestore_role = \"admin\"", "r.toml:2:16: `aws.restore_role`: `admin` is not the ARN of a role; write"),
+        (
+            "[aws]\ninto_roles = [\"arn:aws:iam::222233334444:role/a\", \"arn:aws:iam::222233334444:role/b\"]",
+            "r.toml:2:14: `aws.into_roles`: account 222233334444 has two roles; give one of them",
+        ),
         ("[aws]\nexternal_id = \"x\"", "r.toml:2:15: `aws.external_id`: an external id is for assuming a role, and no"),
         (
             "[trail]\naccounts = [111122223333]",
@@ -190,6 +195,18 @@ fn a_wrong_value_points_at_itself_and_says_what_is_allowed() {
         ),
         ("[[queue]]\nregion = \"eu-west-1\"", "r.toml:1:1: `queue[0]`: missing field `url`"),
         ("[[queue]]\nurl = \"rollbackd\"", "r.toml:2:7: `queue[0].url`: `rollbackd` is not the URL of a queue; write"),
+        (
+            "[[ebs_snapshots]]\ntag = \"backup\"\nevery = \"24h\"\nkeep = 7",
+            "r.toml:2:7: `ebs_snapshots[0].tag`: `backup` is not a tag; write `key=value`",
+        ),
+        (
+            "[[ebs_snapshots]]\ntag = \"backup=daily\"\nevery = \"24h\"\nkeep = 0",
+            "r.toml:4:8: `ebs_snapshots[0].keep`: 0 is not a whole number from 1 to 1000",
+        ),
+        (
+            "[[ebs_snapshots]]\ntag = \"a=b\"\nevery = \"1d\"\nkeep = 1\n[[ebs_snapshots]]\ntag = \"a=b\"\nevery = \"2d\"\nkeep = 2",
+            "r.toml:6:7: `ebs_snapshots[1].tag`: `a=b` is there twice; copies are told apart by it",
+        ),
         ("[[policy]]\nmode = \"auto\"", "r.toml:1:1: `policy[0].name`: a policy needs a name"),
         (
             "[[policy]]\nname = \"default\"",
@@ -246,6 +263,7 @@ fn what_a_reload_cannot_change_is_named() {
     let old = parse("").unwrap();
     assert_eq!(old.needs_restart(&parse("[capture]\nevery = \"1h\"").unwrap()), Vec::<&str>::new());
     assert_eq!(old.needs_restart(&parse("state_directory = \"/x\"").unwrap()), ["state_directory", "control"]);
+    assert_eq!(old.needs_restart(&parse("[store]\nkey_file = \"/x\"").unwrap()), ["store"]);
 }
 
 proptest::proptest! {

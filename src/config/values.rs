@@ -295,7 +295,33 @@ impl FromStr for QueueUrl {
         ))
     }
 }
-text_of_form!(RoleArn, QueueUrl);
+
+/// A tag of a resource, written `key=value`. What is before the first `=` is the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagText(String);
+impl TagText {
+    /// The most that the value of another tag can hold (EC2 "Tag restrictions"): copies carry the whole text in one.
+    const CHARACTERS_MAX: usize = 256;
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    pub fn key(&self) -> &str {
+        self.0.split_once('=').map_or(&self.0, |(key, _)| key)
+    }
+    pub fn value(&self) -> &str {
+        self.0.split_once('=').map_or("", |(_, value)| value)
+    }
+}
+impl FromStr for TagText {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.find('=').is_some_and(|at| at > 0) && text.chars().count() <= Self::CHARACTERS_MAX {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("`{text}` is not a tag; write `key=value`, at most {} characters", Self::CHARACTERS_MAX))
+    }
+}
+text_of_form!(RoleArn, QueueUrl, TagText);
 
 #[cfg(test)]
 mod tests {

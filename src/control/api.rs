@@ -9,7 +9,7 @@ use crate::{
         redact::{redact, redact_at},
         sweep::Sweep,
     },
-    plan::{Change, Conflict, DigestPrefix, Plan, readiness::Readiness},
+    plan::{Change, Conflict, DigestPrefix, Plan, elsewhere::Destination, readiness::Readiness},
     respond::replay::Replay,
     restore::{Progress, Receipt, RestoreState},
 };
@@ -81,6 +81,9 @@ pub enum Request {
         selector: Selector,
         at: Option<At>,
         overwrite: Vec<ResourceText>,
+        /// Where to build it, if elsewhere than it was.
+        #[serde(default)]
+        into: Option<Destination>,
     },
     /// A stored plan.
     StoredPlan {
@@ -90,6 +93,10 @@ pub enum Request {
     Restore {
         digest: DigestPrefix,
         reason: Option<String>,
+    },
+    /// The receipt that a restore ended in.
+    Receipt {
+        restore: String,
     },
     Resume {
         restore: Option<String>,
@@ -154,8 +161,21 @@ pub struct Status {
     /// Incidents that wait for somebody or something.
     pub incidents: Vec<IncidentLine>,
     pub restores: Vec<RestoreLine>,
+    /// Copies of data on a schedule, a line for each rule and scope.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopiesLine>,
     /// What is wrong, each with what to do.
     pub troubles: Vec<String>,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CopiesLine {
+    /// The rule's tag, `key=value`.
+    pub rule: String,
+    pub scope: Scope,
+    /// How many volumes had the tag at the last look.
+    pub volumes: usize,
+    /// When the newest copy of any of them was taken.
+    pub newest: Option<Timestamp>,
 }
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {

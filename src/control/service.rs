@@ -1,10 +1,11 @@
 //! What the commands do, in the daemon or without one.
 use super::api::{
-    Answer, AuditVerified, Difference, DifferenceKind, Fault, History, HistoryLine, IncidentLine, Request, RestoreLine,
-    Selector, Side, Snapshots, Source, Status, StoreStatus,
+    Answer, AuditVerified, CopiesLine, Difference, DifferenceKind, Fault, History, HistoryLine, IncidentLine, Request,
+    RestoreLine, Selector, Side, Snapshots, Source, Status, StoreStatus,
 };
 use crate::{
     audit,
+    capture::copies::Ledger,
     config::Config,
     kinds::registry,
     model::{By, Incident, IncidentState, ResourceKey, Timestamp, Version, audit::What, sweep::SweepCause},
@@ -145,10 +146,11 @@ impl Service {
                 })
             }
             Request::Replay { days, config } => self.replay(days, config.map(|c| *c)).await,
-            Request::Plan { selector, at, overwrite } => {
+            Request::Plan { selector, at, overwrite, into } => {
                 let wanted = Wanted {
                     subject: self.subject(&selector)?,
                     at,
+                    into,
                     overwrite: overwrite.iter().map(|r| self.resolve(r)).collect::<Result<_, _>>()?,
                 };
                 let core = self.hub.core().await?;
@@ -162,6 +164,16 @@ impl Service {
                 let plan = self.stored_plan(&digest)?;
                 let incident = self.incident_of(&plan)?.map(|i| i.id);
                 self.run(plan, Start::Fresh { incident }, by(reason), progress).await
+            }
+            Request::Receipt { restore } => {
+                let restore = self.resumable(Some(&restore))?;
+                let receipt = restore.receipt.ok_or_else(|| {
+                    Fault::failed(format!(
+                        "restore {} has not ended, so it has no receipt; `rollbackd resume {}` goes on",
+                        restore.id, restore.id
+                    ))
+                })?;
+                Ok(Answer::Receipt(Box::new(receipt)))
             }
             Request::Resume { restore, reason } => {
                 let restore = self.resumable(restore.as_deref())?;
@@ -637,6 +649,13 @@ impl Service {
             .filter(|i| !matches!(i.state, IncidentState::Restored | IncidentState::Rejected))
             .map(|i| self.line(i))
             .collect::<Result<_, _>>()?;
+        let mut copies = vec![];
+        for rule in &self.hub.config().ebs_snapshots {
+            for scope in &scopes {
+                let Ledger { volumes, newest, .. } = Ledger::load(store, scope, rule)?;
+                copies.push(CopiesLine { rule: rule.tag.to_string(), scope: scope.clone(), volumes, newest });
+            }
+        }
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: self.sources.is_some() && last_sweep.is_some() && store.failure().is_none(),
@@ -653,6 +672,7 @@ impl Service {
             },
             incidents,
             restores,
+            copies,
             troubles,
         })
     }

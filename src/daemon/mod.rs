@@ -51,7 +51,7 @@ pub enum DaemonError {
 pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonError> {
     // The socket first: another daemon is told apart at once from a command that holds the store for a moment.
     let server = Server::bind(&config.control).await?;
-    let store = Store::open_within(&config.state_directory, STORE_WAIT_MAX).await?;
+    let store = Store::open_within(&config.state_directory, &config.store.key_file, STORE_WAIT_MAX).await?;
     let hub = Hub::new(store, config);
     let mut signals = signal_hook_tokio::Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(DaemonError::Signals)?;
     let stop = CancellationToken::new();
@@ -67,6 +67,7 @@ pub async fn run(config: Config, path: Option<PathBuf>) -> Result<(), DaemonErro
     reconciler.take_up_interrupted().await?;
     tasks.spawn(reconcile(hub.clone(), reconciler, reloaded.clone(), stop.clone()));
     tasks.spawn(schedule::sweeps(hub.clone(), stop.clone()));
+    tasks.spawn(schedule::copies(hub.clone(), stop.clone()));
     tasks.spawn(queues(hub.clone(), sources, stop.clone()));
     tasks.spawn(expire(hub.clone(), stop.clone()));
     tasks.spawn(systemd::watchdog(hub.clone(), stop.clone()));

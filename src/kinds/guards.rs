@@ -5,8 +5,11 @@ use super::{
     mirror::{Coverage, kind_of},
     registry::KINDS,
 };
-use crate::model::{KindName, canonical};
-use serde_json::Value;
+use crate::{
+    model::{KindName, canonical, reference::as_reference},
+    plan::{elsewhere, preflight::Per},
+};
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -117,8 +120,44 @@ fn members_that_facts_name_exist() {
         for member in facts.immutable.iter().chain(facts.given).chain(facts.reported.iter().map(|(m, _)| m)) {
             assert!(sample.get(*member).is_some(), "{}: no member {member}", k.name());
         }
+        for member in facts.harmless {
+            assert!(facts.reported.iter().any(|(m, _)| m == member), "{}: {member} is to be explained", k.name());
+        }
         for other in facts.after {
             assert!(other.parse::<KindName>().is_ok(), "{}: {other} is no kind", k.name());
+        }
+    }
+}
+
+/// A restore elsewhere maps the members that say a place by their names, and whatever is a reference by its kind.
+#[test]
+fn members_that_say_a_place_are_known_to_a_restore_elsewhere() {
+    const NO_PLACE: &[(&str, &str)] = &[
+        (
+            "service_region",
+            "a service of another region, which stays the same; dropped where that is the region itself",
+        ),
+        ("auto_provision_zones", "whether it spreads by itself: a word, not a zone"),
+        ("peer_account", "of a group of another account: its row names what is no part of the restore"),
+        ("unused_reservation_billing_owner_id", "whoever pays for it"),
+    ];
+    fn texts(v: &Value, member: &str, out: &mut BTreeSet<String>) {
+        match v {
+            Value::Object(m) if m.contains_key("$ref") || m.contains_key("$late") => {}
+            Value::Object(m) => m.iter().filter(|(k, _)| *k != "tags").for_each(|(k, v)| texts(v, k, out)),
+            Value::Array(a) => a.iter().for_each(|v| texts(v, member, out)),
+            Value::String(_) => drop(out.insert(member.to_owned())),
+            _ => {}
+        }
+    }
+    for k in KINDS {
+        let mut members = BTreeSet::new();
+        texts(&k.sample(false), "", &mut members);
+        for member in members {
+            let sounds =
+                ["zone", "region", "border", "account", "owner", "service_name"].iter().any(|w| member.contains(w));
+            let known = elsewhere::knows_member(k.name(), &member) || NO_PLACE.iter().any(|(m, _)| *m == member);
+            assert!(!sounds || known, "{}: {member}", k.name());
         }
     }
 }
@@ -139,6 +178,94 @@ fn actions_are_those_of_the_service() {
             assert!(k.restore().contains(call), "{}: `{call}` is not among its actions", k.name());
         }
     }
+}
+
+/// H65: what is live is counted in the kind that a quota stands in; codes have the form that Service Quotas gives them.
+#[test]
+fn h65_a_quota_belongs_to_one_kind_and_counts_something() {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for k in KINDS {
+        for quota in k.facts().quotas {
+            let digits = quota.code.strip_prefix("L-").unwrap_or_default();
+            assert!(digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "{}", quota.code);
+            assert!(["ec2", "vpc"].contains(&quota.service) && quota.default > 0, "{}", quota.code);
+            assert_eq!(*owners.entry(quota.code).or_insert(k.name()), k.name(), "{}", quota.code);
+            if let Per::Owner(member) | Per::ZoneOf(member) = quota.per {
+                assert!(as_reference(&k.sample(false)[member]).is_some(), "{}: {member} is no reference", k.name());
+            }
+        }
+    }
+    let uses = |kind: &str, code: &str, spec: Value| {
+        let kind = KINDS.iter().find(|k| k.name() == kind).unwrap();
+        let quota = kind.facts().quotas.iter().find(|q| q.code == code).unwrap();
+        (quota.uses)(&spec)
+    };
+    let cpu = json!({"core_count": 4, "threads_per_core": 2});
+    let instance = |more: Value| {
+        let mut spec = json!({"instance_type": "m5.2xlarge", "cpu_options": cpu});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        uses("ec2:instance", "L-1216C47A", spec)
+    };
+    assert_eq!(instance(json!({})), 8);
+    for more in [
+        json!({"instance_type": "inf2.xlarge"}),
+        json!({"instance_type": "hpc7a.12xlarge"}),
+        json!({"instance_lifecycle": "spot"}),
+        json!({"stopped": true}),
+        json!({"cpu_options": null}),
+    ] {
+        assert_eq!(instance(more.clone()), 0, "{more}");
+    }
+    assert_eq!(instance(json!({"instance_type": "is4gen.large"})), 8);
+    let rules = json!([{"cidr_ipv4": "192.0.2.0/24"}, {"cidr_ipv6": "2001:db8::/32"}, {"cidr_ipv6": "2001:db8:1::/48"}, {"peer_group_id": {"$late": "ec2:security-group", "id": "sg-1"}}]);
+    assert_eq!(uses("ec2:security-group", "L-0EA8095F", json!({"ingress": rules})), 3);
+    assert_eq!(uses("ec2:elastic-ip", "L-0263D0A3", json!({"public_ipv4_pool": "ipv4pool-ec2-1"})), 0);
+    assert_eq!(uses("ec2:elastic-ip", "L-0263D0A3", json!({"public_ipv4_pool": "amazon"})), 1);
+    for (kind, gateway, interface) in
+        [("Gateway", 1, 0), ("Interface", 0, 1), ("GatewayLoadBalancer", 0, 1), ("Resource", 0, 0)]
+    {
+        let of = |code| uses("ec2:vpc-endpoint", code, json!({"vpc_endpoint_type": kind}));
+        assert_eq!((of("L-1B52E74A"), of("L-29B6F2EB")), (gateway, interface), "{kind}");
+    }
+}
+
+/// H17, H18, H19: who else must act, as the kinds say it.
+#[test]
+fn h17_h18_h19_counterparties_are_named_and_nobody_where_all_is_ours() {
+    let scope = "aws/111122223333/eu-west-1".parse().unwrap();
+    let ask = |kind: &str, spec: Value| {
+        let kind = KINDS.iter().find(|k| k.name() == kind).unwrap();
+        (kind.facts().human)(&scope, &spec, &|kind, id| (kind, id) == ("ec2:transit-gateway", "tgw-ours"))
+    };
+    let side = |owner: &str, region: &str| json!({"owner_id": owner, "region": region, "vpc_id": {"$ref": "ec2:vpc", "id": "vpc-1"}});
+    let peering = |other: Value, by_peer: Option<bool>| {
+        let ours = side("111122223333", "eu-west-1");
+        ask(
+            "ec2:vpc-peering-connection",
+            json!({"requester_vpc_info": ours, "accepter_vpc_info": other, "accepted_by_peer": by_peer}),
+        )
+    };
+    let who = |a: Option<crate::plan::preflight::Ask>| a.map(|a| a.who);
+    assert_eq!(
+        who(peering(side("444455556666", "eu-west-1"), Some(true))).unwrap(),
+        "account 444455556666 in eu-west-1"
+    );
+    assert_eq!(
+        who(peering(side("111122223333", "us-east-1"), Some(true))).unwrap(),
+        "account 111122223333 in us-east-1"
+    );
+    assert_eq!(who(peering(side("111122223333", "eu-west-1"), None)), None);
+    let attachment = |id: &str| json!({"transit_gateway_id": {"$ref": "ec2:transit-gateway", "id": id}});
+    assert_eq!(
+        who(ask("ec2:transit-gateway-attachment", attachment("tgw-theirs"))).unwrap(),
+        "the owner of tgw-theirs"
+    );
+    assert_eq!(who(ask("ec2:transit-gateway-attachment", attachment("tgw-ours"))), None);
+    let endpoint = |service: &str| ask("ec2:vpc-endpoint", json!({"service_name": service}));
+    assert!(who(endpoint("com.amazonaws.vpce.eu-west-1.vpce-svc-1")).unwrap().contains("vpce-svc-1"));
+    assert_eq!(who(endpoint("com.amazonaws.eu-west-1.s3")), None);
+    let vpn = json!({"customer_gateway_id": {"$ref": "ec2:customer-gateway", "id": "cgw-1"}});
+    assert!(who(ask("ec2:vpn-connection", vpn)).unwrap().contains("cgw-1"));
 }
 
 #[test]

@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     aws::{Cx, Failure, tap::tapped},
-    model::Alias,
+    model::{Alias, Scope},
     plan::{
         facts::{Facts, Phase},
+        preflight::{Ask, Blocks, IsKnown, Quota},
         readiness::{Copies, Copy, Ready},
     },
 };
@@ -92,12 +93,20 @@ pub trait Kind: Sized + Send + Sync + 'static {
     const GIVEN: &'static [&'static str] = &[];
     /// Members in the spec that no call can give back, with why: shown, never planned.
     const REPORTED: &'static [(&'static str, &'static str)] = &[];
+    /// Those of `REPORTED` that tell how it was put back and nothing of what it is: a difference there is shown, and it counts
+    /// as restored all the same.
+    const HARMLESS: &'static [&'static str] = &[];
     /// Kinds that must be fully linked before this one is created, when both belong to the same owner: a NAT gateway
     /// needs its VPC's internet gateway attached.
     const AFTER: &'static [&'static str] = &[];
     /// Kinds that must be fully linked before this one is linked, when it refers to them: a route to an internet
     /// gateway needs the gateway attached.
     const LINK_AFTER: &'static [&'static str] = &[];
+
+    /// Its type in Terraform's AWS provider (H60).
+    const TERRAFORM: &'static str;
+    /// What AWS allows only so many of (H65).
+    const QUOTAS: &'static [Quota] = &[];
 
     /// Every resource of the kind in the context's account and region, or those asked for. Resources that are on their
     /// way out count as gone.
@@ -132,6 +141,19 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// What only one live resource can have, such as a group's name in its VPC. Same text, same claim.
     fn natural_key(_spec: &Self::Spec) -> Option<String> {
         None
+    }
+    /// Blocks of addresses that may not overlap each other, nor those of others under the same owner.
+    fn blocks(_spec: &Self::Spec) -> Option<Blocks> {
+        None
+    }
+    /// Who else must act when it is made again.
+    fn human(_scope: &Scope, _spec: &Self::Spec, _is_known: IsKnown<'_>) -> Option<Ask> {
+        None
+    }
+    /// The resource and its associations as Terraform knows them: type and import id (H60). Where that is no id, what is
+    /// made again under the same name needs no import.
+    fn terraform(id: &str, _spec: &Self::Spec) -> Vec<(&'static str, String)> {
+        vec![(Self::TERRAFORM, id.to_owned())]
     }
     /// Of whose content the resource is a copy: a snapshot says its volume.
     fn copy_of(_id: &str, _spec: &Self::Spec) -> Option<Copy> {
@@ -245,9 +267,14 @@ impl<K: Kind> AnyKind for Erased<K> {
             immutable: K::IMMUTABLE,
             given: K::GIVEN,
             reported: K::REPORTED,
+            harmless: K::HARMLESS,
             after: K::AFTER,
             link_after: K::LINK_AFTER,
             never_back: K::NEVER_BACK,
+            quotas: K::QUOTAS,
+            blocks: |spec| K::blocks(&K::Spec::from_json(spec).ok()?),
+            human: |scope, spec, is_known| K::human(scope, &K::Spec::from_json(spec).ok()?, is_known),
+            terraform: |id, spec| K::Spec::from_json(spec).map(|s| K::terraform(id, &s)).unwrap_or_default(),
             row_keys: || {
                 let mut keys = RowKeys::new();
                 K::Spec::row_keys("", &mut keys);

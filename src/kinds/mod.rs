@@ -1,11 +1,13 @@
 //! The kinds: one file each with all that rollbackd knows of one type of resource. The engine (capture, plan, restore)
 //! sees them through `registry::kinds()` only; nothing else in the crate names a kind.
+pub mod copies;
 pub mod ec2;
 #[cfg(test)]
 mod guards;
 pub mod kind;
 pub mod mirror;
 pub mod names;
+pub mod permissions;
 pub mod policy;
 pub mod raw;
 pub mod registry;

@@ -49,6 +49,29 @@ fn walk<'a>(v: &'a Value, see: &mut impl FnMut(&'a Value)) {
     }
 }
 
+/// A spec without the rows and members that refer late to what `is_missing`: what a holder can have while those are not
+/// there.
+pub fn without(v: &Value, is_missing: &dyn Fn(&str, &str) -> bool) -> Value {
+    // A reference itself, or a row with one among its members or in what they hold, unless that holds rows of its own.
+    fn names(v: &Value, is_missing: &dyn Fn(&str, &str) -> bool) -> bool {
+        match as_reference(v) {
+            Some((strength, kind, id)) => strength == Strength::Late && is_missing(kind, id),
+            None => v.as_object().is_some_and(|m| m.values().any(|v| names(v, is_missing))),
+        }
+    }
+    match v {
+        Value::Object(m) if as_reference(v).is_none() => {
+            let kept = m.iter().filter(|(_, v)| as_reference(v).is_none() || !names(v, is_missing));
+            Value::Object(kept.map(|(k, v)| (k.clone(), without(v, is_missing))).collect())
+        }
+        Value::Array(rows) => {
+            let kept = rows.iter().filter(|row| !names(row, is_missing));
+            Value::Array(kept.map(|row| without(row, is_missing)).collect())
+        }
+        leaf => leaf.clone(),
+    }
+}
+
 /// Old id to new id, of one account and region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remap(BTreeMap<(String, String), String>);
@@ -168,6 +191,23 @@ mod tests {
         assert_eq!(
             kinds,
             ["ec2:security-group sg-0123456789abcdef0", "ec2:transit-gateway-attachment tgw-attach-0a1b2c3d4e5f60718"]
+        );
+    }
+
+    #[test]
+    fn rows_that_point_at_what_is_missing_are_left_out_whole_and_nothing_else() {
+        let late = |id: &str| json!({"$late": "t:disk", "id": id});
+        let spec = json!({
+            "image": {"$ref": "t:disk", "id": "d1"}, "owner": late("d1"), "other": late("d2"),
+            "disks": [{"name": "a", "ebs": {"volume": late("d1"), "size": 1}}, {"name": "b", "ebs": {"volume": late("d2")}}],
+            "ids": [late("d1"), late("d2")],
+        });
+        assert_eq!(
+            without(&spec, &|kind, id| (kind, id) == ("t:disk", "d1")),
+            json!({
+                "image": {"$ref": "t:disk", "id": "d1"}, "other": late("d2"),
+                "disks": [{"name": "b", "ebs": {"volume": late("d2")}}], "ids": [late("d2")],
+            })
         );
     }
 }

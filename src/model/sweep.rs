@@ -27,6 +27,9 @@ pub struct SweepCounts {
     pub changed: u64,
     /// Became tombstones.
     pub gone: u64,
+    /// Elements of the answers that no table knows: kept beside the specs, and never restored.
+    #[serde(default)]
+    pub unmapped: u64,
 }
 
 /// A kind that could not be read in a scope: nothing of it becomes a tombstone by this sweep.
@@ -74,7 +77,7 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
             ended: None,
             cause: SweepCause::Schedule,
-            scopes: [(scope.clone(), SweepCounts { seen: 2, changed: 1, gone: 0 })].into(),
+            scopes: [(scope.clone(), SweepCounts { seen: 2, changed: 1, gone: 0, unmapped: 0 })].into(),
             errors: vec![SweepError { scope: scope.clone(), kind: subnet.clone(), error: "denied".into() }],
         };
         assert!(!sweep.complete(&scope, &vpc));

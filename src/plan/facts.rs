@@ -1,5 +1,9 @@
-//! What the planner must know of a kind. The kinds give it; the planner names none of them.
-use super::readiness::{Copies, Copy, Ready};
+//! What the planner must know of a kind. The kinds give it; the planner names none of them, `elsewhere` apart.
+use super::{
+    preflight::{Ask, Blocks, IsKnown, Quota},
+    readiness::{Copies, Copy, Ready},
+};
+use crate::model::Scope;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -25,9 +29,18 @@ pub struct Facts {
     /// What create gives beside the immutable members and the tags.
     pub given: &'static [&'static str],
     pub reported: &'static [(&'static str, &'static str)],
+    /// Those of `reported` in which a restored one may differ.
+    pub harmless: &'static [&'static str],
     pub after: &'static [&'static str],
     pub link_after: &'static [&'static str],
     pub never_back: &'static [&'static str],
+    /// What AWS allows only so many of (H65).
+    pub quotas: &'static [Quota],
+    pub blocks: fn(&Value) -> Option<Blocks>,
+    /// Who else must act when it is made again.
+    pub human: fn(&Scope, &Value, IsKnown<'_>) -> Option<Ask>,
+    /// What Terraform's AWS provider calls it and what was made with it: resource types with their import ids.
+    pub terraform: fn(&str, &Value) -> Vec<(&'static str, String)>,
     /// Where lists without an order sit in the spec, and what names their rows.
     pub row_keys: fn() -> BTreeMap<String, &'static [&'static str]>,
     pub is_implicit: fn(&Value) -> bool,

@@ -1,9 +1,11 @@
 //! From a world at a restore point and what is live now to a plan.
 use super::{
-    Conflict, Loss, Plan, Step, Subject, Verb,
+    Bound, Conflict, Human, Loss, Plan, Step, Subject, Verb,
     diff::{self, MARK, Merged, RowKeys},
+    elsewhere::Elsewhere,
     facts::{Facts, Phase},
     order,
+    preflight::{Ask, Blocks},
     readiness::{Copies, Cost},
 };
 use crate::model::{
@@ -50,6 +52,8 @@ pub struct Input<'a> {
     pub remap: &'a Remap,
     /// Survivors whose conflicts are to be overwritten, and newcomers that are to be adopted.
     pub overwrite: &'a BTreeSet<ResourceKey>,
+    /// Where `world`, `chosen` and `live` are those of another place than the resources are in.
+    pub elsewhere: Option<&'a Elsewhere>,
     /// Least time for these calls, by AWS's budgets.
     pub floor: &'a dyn Fn(&BTreeMap<String, u32>) -> std::time::Duration,
 }
@@ -77,7 +81,8 @@ pub fn make(input: &Input<'_>) -> Plan {
         drafts: vec![],
         conflicts: vec![],
         losses: BTreeSet::new(),
-        notes: BTreeSet::new(),
+        humans: BTreeSet::new(),
+        notes: input.elsewhere.map(|e| e.notes.clone()).unwrap_or_default(),
         rows: BTreeMap::new(),
         remade: BTreeSet::new(),
         adopted: BTreeMap::new(),
@@ -92,6 +97,7 @@ struct Maker<'a> {
     drafts: Vec<Draft>,
     conflicts: Vec<Conflict>,
     losses: BTreeSet<Loss>,
+    humans: BTreeSet<Human>,
     notes: BTreeSet<String>,
     rows: BTreeMap<&'static str, RowKeys>,
     /// Missing, and made again by this plan.
@@ -125,7 +131,7 @@ impl<'a> Maker<'a> {
                 self.survivor(key, version, spec, id, live);
             } else if let Some(why) = self.skipped.get(*key).cloned() {
                 let phase = self.facts(key).map_or(Phase::Compute, |f| f.phase);
-                self.losses.insert(Loss { resource: (*key).clone(), what: why.clone() });
+                self.losses.insert(Loss { resource: (*key).clone(), what: why.clone(), bound: None });
                 self.drafts.push(Draft {
                     verb: Verb::Skip,
                     key: (*key).clone(),
@@ -155,18 +161,20 @@ impl<'a> Maker<'a> {
                 self.skipped.insert((*key).clone(), format!("{} cannot be restored by this version", key.kind));
             }
         }
+        for (key, why) in self.input.elsewhere.iter().flat_map(|e| &e.refused) {
+            self.remade.remove(key);
+            self.skipped.insert(key.clone(), why.clone());
+        }
         for (key, version) in chosen {
             let (Some(facts), Some(spec)) = (self.facts(key), version.spec()) else { continue };
             if !self.remade.contains(*key) {
                 continue;
             }
-            if let Some(holder) = self.holder_of_natural_key(&facts, key, spec) {
-                let what = format!(
-                    "{} `{}` is held by {}",
-                    facts.kind,
-                    (facts.natural_key)(spec).unwrap_or_default(),
-                    holder.id
-                );
+            let held = self.holder_of_natural_key(&facts, key, spec).map(|holder| {
+                let natural = (facts.natural_key)(spec).unwrap_or_default();
+                (holder, format!("{} `{natural}` is held by {}", facts.kind, holder.id))
+            });
+            if let Some((holder, what)) = held.or_else(|| self.holder_of_addresses(&facts, key, spec)) {
                 let fits = self.input.newcomers.get(holder).is_some_and(|found| self.can_become(&facts, found, spec));
                 let asked = [holder, *key].into_iter().any(|k| self.input.overwrite.contains(k));
                 let adopt = fits && (asked || self.input.made.contains(holder));
@@ -202,7 +210,7 @@ impl<'a> Maker<'a> {
                         .find(|r| r.strength == Strength::Hard && self.is_dead(&r.target))?;
                     Some((
                         key.clone(),
-                        format!("needs {} {}, which does not come back", dead.target.kind, dead.target.id),
+                        format!("needs {} {}, which {}", dead.target.kind, dead.target.id, self.is_missing()),
                     ))
                 })
                 .collect();
@@ -219,16 +227,30 @@ impl<'a> Maker<'a> {
     fn is_dead(&self, key: &ResourceKey) -> bool {
         self.gone(key) && !self.remade.contains(key)
     }
+    /// What is said of what is dead.
+    fn is_missing(&self) -> &'static str {
+        if self.input.elsewhere.is_some() { "is not built there" } else { "does not come back" }
+    }
     /// Who holds, among the newcomers, what only one can have. Only where the owner survives: in a new VPC all is free.
     fn holder_of_natural_key(&self, facts: &Facts, key: &ResourceKey, spec: &Value) -> Option<&'a ResourceKey> {
         let wanted = (facts.natural_key)(&self.input.remap.apply(spec))?;
+        let place = self.input.elsewhere.map_or(&key.scope, |e| &e.into);
         self.input
             .newcomers
             .iter()
-            .find(|(k, v)| {
-                k.scope == key.scope && k.kind == key.kind && (facts.natural_key)(v).as_ref() == Some(&wanted)
-            })
+            .find(|(k, v)| k.scope == *place && k.kind == key.kind && (facts.natural_key)(v).as_ref() == Some(&wanted))
             .map(|(k, _)| k)
+    }
+
+    /// Which newcomer has addresses that it needs, under the same surviving owner.
+    fn holder_of_addresses(&self, facts: &Facts, key: &ResourceKey, spec: &Value) -> Option<(&'a ResourceKey, String)> {
+        let mine = (facts.blocks)(&self.input.remap.apply(spec))?;
+        let others = self.input.newcomers.iter().filter(|(k, _)| k.scope == key.scope && k.kind == key.kind);
+        others.into_iter().find_map(|(holder, found)| {
+            let theirs = (facts.blocks)(found)?;
+            let (ours, other) = mine.clash(&theirs)?;
+            Some((holder, format!("{} `{ours}` overlaps {other} of {}", facts.kind, holder.id)))
+        })
     }
 
     /// Whether calls that change it in place can make the one that is there what is wanted.
@@ -243,7 +265,7 @@ impl<'a> Maker<'a> {
         let Some(facts) = self.facts(key) else { return };
         let (want, dropped) = self.without_dead_rows(key, spec);
         for what in dropped {
-            self.losses.insert(Loss { resource: key.clone(), what });
+            self.losses.insert(Loss { resource: key.clone(), what, bound: None });
         }
         let owner_is_remade = references(&key.scope, spec)
             .iter()
@@ -254,7 +276,7 @@ impl<'a> Maker<'a> {
         let found = implicit || adopted.is_some();
         let verb = if found {
             Verb::Adopt
-        } else if facts.perishable {
+        } else if facts.perishable && self.input.elsewhere.is_none() {
             Verb::Claim
         } else {
             Verb::Create
@@ -284,15 +306,26 @@ impl<'a> Maker<'a> {
         self.drafts.push(link);
         // What a deadline threatens is claimed whole or not at all; the rest comes from its newest copy, made or adopted.
         let ready = (facts.readiness)(&key.id, spec, self.input.copies);
-        if ready.cost == Cost::Data && !facts.perishable {
-            self.losses.insert(Loss { resource: key.clone(), what: ready.lost });
+        if ready.cost >= Cost::Memory && !facts.perishable && self.input.elsewhere.is_none() {
+            let bound = match ready.cost {
+                Cost::Memory => Some(Bound::Memory),
+                _ => self.input.copies.of(&key.id).map(|copy| Bound::Since(copy.taken)),
+            };
+            self.losses.insert(Loss { resource: key.clone(), what: ready.lost, bound });
+        }
+        // H17, H18, H19: who else must act is told before the start.
+        let is_known = |kind: &str, id: &str| {
+            kind.parse().is_ok_and(|kind| self.input.world.contains_key(&key.scope.key(kind, id)))
+        };
+        if let Some(Ask { who, what }) = (facts.human)(&key.scope, spec, &is_known) {
+            self.humans.insert(Human { resource: key.clone(), who, what });
         }
         for what in facts.never_back {
             self.notes.insert(format!("{}: never comes back: {what}", facts.kind));
         }
         // Whether it comes back by itself shows when it is read back; false is what everything starts with.
         for (member, why) in facts.reported {
-            if !found && !matches!(want[*member], Value::Null | Value::Bool(false)) {
+            if !found && self.input.elsewhere.is_none() && !matches!(want[*member], Value::Null | Value::Bool(false)) {
                 self.notes.insert(format!("{member} of {} is not given back: {why}", key.id));
             }
         }
@@ -324,8 +357,9 @@ impl<'a> Maker<'a> {
                         let kept = self.prune(key, v, dropped);
                         if kept.is_none() {
                             dropped.push(format!(
-                                "{k} pointed at {}, which does not come back",
-                                as_reference(v).map_or("something", |(_, _, id)| id)
+                                "{k} pointed at {}, which {}",
+                                as_reference(v).map_or("something", |(_, _, id)| id),
+                                self.is_missing()
                             ));
                         }
                         Some((k.clone(), kept?))
@@ -346,8 +380,8 @@ impl<'a> Maker<'a> {
                             })
                         });
                         if let Some(id) = direct {
-                            dropped
-                                .push(format!("a row pointed at {id}, which does not come back: {}", canonical(row)));
+                            let missing = self.is_missing();
+                            dropped.push(format!("a row pointed at {id}, which {missing}: {}", canonical(row)));
                             return None;
                         }
                         self.prune(key, row, dropped)
@@ -369,7 +403,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Put back what the incident changed on it, and point it at what is made again.
+    /// Put back what the incident changed on it, and point it at what is made again. H6: AWS deletes no group that a rule
+    /// names, so whoever deleted one had revoked such rules of survivors before; they come back with the new id.
     fn survivor(&mut self, key: &ResourceKey, version: &Version, spec: &Value, id: &str, live: &Value) {
         let Some(facts) = self.facts(key) else { return };
         let rows = self.rows(&facts);
@@ -394,6 +429,14 @@ impl<'a> Maker<'a> {
                 clashes,
             });
         }
+        if let Some((one, other)) = (facts.blocks)(&merged).as_ref().and_then(Blocks::own_clash) {
+            self.conflicts.push(Conflict {
+                resource: key.clone(),
+                what: format!("{one} and {other} overlap: one was there, the other was added since"),
+                resolution: "AWS refuses it until one of them is removed".into(),
+                clashes: vec![],
+            });
+        }
         let mut changes = diff::changes(&rows, live, &merged);
         let immutable: Vec<String> = changes
             .iter()
@@ -402,7 +445,8 @@ impl<'a> Maker<'a> {
             .collect();
         changes.retain(|c| !immutable.contains(&c.path) && !facts.reported.iter().any(|(m, _)| is_within(&c.path, m)));
         for path in immutable {
-            self.losses.insert(Loss { resource: key.clone(), what: format!("{path} cannot be changed in place") });
+            let what = format!("{path} cannot be changed in place");
+            self.losses.insert(Loss { resource: key.clone(), what, bound: None });
         }
         if changes.is_empty() {
             return;
@@ -430,7 +474,7 @@ impl<'a> Maker<'a> {
     }
 
     fn finish(self) -> Plan {
-        let Maker { input, drafts, conflicts, losses, notes, .. } = &self;
+        let Maker { input, drafts, conflicts, losses, humans, notes, .. } = &self;
         let after = self.dependencies();
         let ranks: Vec<order::Rank> = drafts.iter().map(|d| (d.phase, rank(d.verb), d.key.to_string())).collect();
         let (sorted, cyclic) = order::sort(&ranks, &after);
@@ -456,9 +500,12 @@ impl<'a> Maker<'a> {
             made_at: input.now,
             subject: input.subject.clone(),
             point: input.point.clone(),
+            into: input.elsewhere.map(|e| e.into.clone()),
             steps,
             conflicts: conflicts.clone(),
             losses: losses.iter().cloned().collect(),
+            blockers: vec![],
+            humans: humans.iter().cloned().collect(),
             notes: notes.clone(),
             chain_calls,
             floor_ms,
@@ -479,6 +526,7 @@ impl<'a> Maker<'a> {
             live_id: d.live_id.clone(),
             live: d.live.clone(),
             changes: d.changes.clone(),
+            open: self.input.elsewhere.and_then(|e| e.open.get(&d.key)).cloned().unwrap_or_default(),
             calls: d.calls.iter().map(|c| (*c).to_owned()).collect(),
             why: d.why.clone(),
         }

@@ -1,14 +1,17 @@
 //! Plans: the ordered steps from what is live to a restore point, and all that cannot be brought back. Pure: a plan is a
 //! function of versions, live state and settings.
 //!
-//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps;
+//! `make` decides; `select` says what belongs to a restore; `diff` compares and merges; `order` sorts the steps; `elsewhere`
+//! puts a restore into the words of another account or region;
 //! `aftermath` says what a loss meant for what survived.
 pub mod aftermath;
 pub mod budget;
 pub mod diff;
+pub mod elsewhere;
 pub mod facts;
 mod make;
 mod order;
+pub mod preflight;
 pub mod readiness;
 mod select;
 #[cfg(test)]
@@ -16,9 +19,11 @@ mod tests;
 
 pub use diff::{Change, Clash};
 pub use make::{Input, Live, make};
+pub use preflight::{Blocker, Human};
 pub use select::{Reach, select};
 
 use crate::model::{Hash, IncidentId, ResourceKey, Scope, Timestamp, key::serde_as_text};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
 use std::{fmt, str::FromStr};
@@ -86,6 +91,9 @@ pub struct Step {
     /// What changes on a survivor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Members of `want` that are chosen anew where it is built elsewhere: left out of it, and compared with nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<String>,
     /// Writing calls it is expected to make, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
@@ -109,6 +117,31 @@ pub struct Conflict {
 pub struct Loss {
     pub resource: ResourceKey,
     pub what: String,
+    /// What the loss is no more than; `None` where nothing bounds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+impl Loss {
+    /// Whether it takes no more than what was accepted beforehand: content since a copy that was at most `age_max` old when the
+    /// loss began, and memory where any age is. What nothing bounds is never accepted.
+    pub fn is_within(&self, age_max: SignedDuration, began: Timestamp) -> bool {
+        match self.bound {
+            Some(Bound::Since(taken)) => began.duration_since(taken) <= age_max,
+            Some(Bound::Memory) => !age_max.is_zero(),
+            None => false,
+        }
+    }
+}
+
+/// The most that a loss takes: what a policy can accept beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// What was written after this instant, at which the copy was taken that the content comes back from.
+    Since(Timestamp),
+    /// Memory and instance stores, which every stop takes too.
+    Memory,
 }
 
 /// What a plan restores.
@@ -170,10 +203,20 @@ pub struct Plan {
     pub subject: Subject,
     /// The restore point, in words.
     pub point: String,
+    /// The account and region where it is all built anew, beside what is there: a fire drill. None: where it was. The
+    /// steps name the resources that they are built after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub steps: Vec<Step>,
     pub conflicts: Vec<Conflict>,
     /// What cannot come back.
     pub losses: Vec<Loss>,
+    /// Quotas that stand in the way.
+    #[serde(default)]
+    pub blockers: Vec<Blocker>,
+    /// What somebody else must do for it to work again.
+    #[serde(default)]
+    pub humans: Vec<Human>,
     /// Ids of what is made again, found in texts that are not rewritten; rows of the incident that stay; what never
     /// comes back of a kind.
     pub notes: std::collections::BTreeSet<String>,
@@ -187,18 +230,37 @@ impl Plan {
     pub fn resources(&self) -> std::collections::BTreeSet<&ResourceKey> {
         self.steps.iter().map(|s| &s.resource).collect()
     }
+    /// The account and region in which a step acts on the resource.
+    pub fn place<'a>(&'a self, key: &'a ResourceKey) -> &'a Scope {
+        self.into.as_ref().unwrap_or(&key.scope)
+    }
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
-    /// Nothing is lost, in conflict or skipped: what `auto` may do unasked.
+    /// Nothing is in conflict, skipped or beyond a quota: what `auto` may do unasked.
     pub fn is_clean(&self) -> bool {
-        self.conflicts.is_empty() && self.steps.iter().all(|s| s.verb != Verb::Skip)
+        self.conflicts.is_empty() && self.blockers.is_empty() && self.steps.iter().all(|s| s.verb != Verb::Skip)
+    }
+    /// The same with what stands in its way.
+    pub fn blocked_by(mut self, blockers: Vec<Blocker>) -> Self {
+        self.blockers = blockers;
+        self.seal()
     }
     fn seal(mut self) -> Self {
         let mut body = serde_json::json!({
             "subject": self.subject, "point": self.point, "steps": self.steps, "conflicts": self.conflicts, "losses": self.losses, "notes": self.notes,
         });
         body["format"] = 1.into();
+        // Left out where empty, so that plans of before these members were there keep their digest.
+        if !self.blockers.is_empty() {
+            body["blockers"] = serde_json::json!(self.blockers);
+        }
+        if !self.humans.is_empty() {
+            body["humans"] = serde_json::json!(self.humans);
+        }
+        if let Some(into) = &self.into {
+            body["into"] = serde_json::json!(into);
+        }
         self.digest = Hash::of(&body);
         self
     }

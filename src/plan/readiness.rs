@@ -13,6 +13,8 @@ pub enum Cost {
     Id,
     /// Something that others know it by or rely on: an address, a key, a connection.
     Identity,
+    /// What ran: memory and instance stores, which every stop takes too.
+    Memory,
     /// Content.
     Data,
 }

@@ -3,7 +3,7 @@ use super::Restores;
 use crate::{
     aws::{Aws, Failure, Role, Settings},
     capture::Capture,
-    config::Config,
+    config::{Config, RoleArn},
     model::{By, Incident, IncidentId, Region, Scope, Timestamp},
     restore::{Engine, Preparer},
     store::{Batch, Store, StoreError},
@@ -74,14 +74,25 @@ impl Hub {
         }
         let config = self.config();
         let mut settings = Settings { region: config.aws.regions.first().cloned(), ..Settings::default() };
+        let role = |arn: &RoleArn| Role {
+            arn: arn.as_str().to_owned(),
+            external_id: config.aws.external_id.clone(),
+            session_policy: None,
+        };
         let mut aws = Aws::connect(settings.clone()).await?;
+        let own = aws.caller().account.clone();
+        // A plan for another account is made from what is there, so its role reads, too.
+        for arn in config.aws.into_roles.iter().filter(|arn| *arn.account() != own) {
+            settings.observe.insert(arn.account().clone(), role(arn));
+            settings.restore.insert(arn.account().clone(), role(arn));
+        }
         if let Some(arn) = &config.aws.restore_role {
-            let role = Role {
-                arn: arn.as_str().to_owned(),
-                external_id: config.aws.external_id.clone(),
-                session_policy: None,
-            };
-            settings.restore.insert(aws.caller().account.clone(), role);
+            settings.restore.insert(own.clone(), role(arn));
+        }
+        if let Some(arn) = &config.aws.copies_role {
+            settings.copy.insert(own, role(arn));
+        }
+        if !settings.restore.is_empty() || !settings.copy.is_empty() {
             aws = Aws::connect(settings).await?;
         }
         let aws = Arc::new(aws);
@@ -101,6 +112,7 @@ impl Hub {
                 aws: aws.clone(),
                 parallel: config.restore.parallel,
                 step_deadline: config.restore.step_deadline.unsigned_abs(),
+                check_permissions: config.restore.check_permissions,
             },
             capture,
             scopes,

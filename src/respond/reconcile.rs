@@ -316,11 +316,14 @@ impl Reconciler {
         if resources > policy.resources_max {
             return Some(format!("{resources} resources are more than resources_max = {}", policy.resources_max));
         }
+        if let Some(blocker) = plan.blockers.first() {
+            return Some(format!("a quota stands in the way: {blocker}"));
+        }
         if !plan.is_clean() {
             return Some("the plan has conflicts or steps that cannot be done".into());
         }
-        if !plan.losses.is_empty() {
-            return Some("the plan loses something".into());
+        if let Some(loss) = plan.losses.iter().find(|loss| !loss.is_within(policy.data_age_max, incident.first)) {
+            return Some(format!("the plan loses something: of {}, {}", loss.resource.id, loss.what));
         }
         let only_suspected = incident.sessions.iter().filter_map(|s| s.verdict.as_ref()).all(|v| v.is_suspicion());
         only_suspected.then(|| "only the user agent calls it an agent".into())

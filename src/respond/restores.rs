@@ -70,7 +70,9 @@ impl Restores {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn place(&self, plan: &Plan) -> Result<Place<'_>, Busy> {
-        let resources: BTreeSet<ResourceKey> = plan.resources().into_iter().cloned().collect();
+        // By where they are made: a drill elsewhere never keeps what is lost from coming back.
+        let there = |k: &ResourceKey| plan.place(k).key(k.kind.clone(), &k.id);
+        let resources: BTreeSet<ResourceKey> = plan.resources().into_iter().map(there).collect();
         let mut all = self.lock();
         for (other, running) in all.iter() {
             if let Some(resource) = running.resources.intersection(&resources).next() {

@@ -1,18 +1,23 @@
 //! Runs a plan: steps as parallel as their dependencies allow, each journaled before and after.
 //!
-//! A step never fails another that does not need it. A stop (signal, halt, expired credentials) lets running steps end
-//! and starts no more; `resume` goes on from the journal, looking first for what a lost answer may have made (H64).
+//! A step never fails another that does not need it, and a link does without what could not be made. A stop (signal, halt,
+//! expired credentials) lets running steps end and starts no more; `resume` goes on from the journal, looking first for
+//! what a lost answer may have made (H64).
 use super::{
     Progress, Receipt, Restore, RestoreState,
     journal::{Entry, Event, Illegal, StepState},
-    verify,
+    preflight, terraform, verify,
 };
 use crate::{
     aws::{Aws, Class, Cx, Failure},
     capture,
     kinds::{self, AnyKind, Settled, Step as KindStep, registry},
-    model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp, audit::What, reference::Remap},
-    plan::{Plan, Step, Verb},
+    model::{
+        By, Hash, IncidentId, ResourceKey, Scope, Timestamp,
+        audit::What,
+        reference::{Reference, Remap, Strength, references, without},
+    },
+    plan::{Blocker, Plan, Step, Verb},
     store::{Batch, Store, StoreError},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -43,6 +48,10 @@ pub enum ApplyError {
     Aws(#[from] Failure),
     #[error("what is live has changed since plan {} was made:\n{}\nplan again, look at the new plan, and approve its digest", plan.short(), .drift.iter().map(|d| format!("  {d}")).collect::<Vec<_>>().join("\n"))]
     Drifted { plan: Hash, drift: Vec<String> },
+    #[error("plan {} needs more than AWS allows:\n{}\nraise that in Service Quotas or make room, then plan again", plan.short(), .blockers.iter().map(|b| format!("  {b}")).collect::<Vec<_>>().join("\n"))]
+    Blocked { plan: Hash, blockers: Vec<Blocker> },
+    #[error("nothing was done, because the identity that restores may not do all that plan {} needs:\n{}\nallow these to it (config/iam/restore.json grants them, `rollbackd iam-policy restore` prints it), then restore again; where a policy says yes only to some resources, set `check_permissions = false` in [restore]", plan.short(), .missing.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+    NotAllowed { plan: Hash, missing: Vec<String> },
     #[error("plan {} does not have the content that its digest says; it was altered in the store: plan again", .0.short())]
     Altered(Hash),
     #[error("restore {id} stopped between steps: {why}; `rollbackd resume {id}` goes on")]
@@ -58,6 +67,8 @@ pub struct Engine {
     pub parallel: usize,
     /// How long one step may take, waiting included.
     pub step_deadline: Duration,
+    /// Whether dry runs of the writing calls come before the first real one.
+    pub check_permissions: bool,
 }
 
 /// What a plan takes to be live, by id: the hash of a survivor, or nothing of what it makes.
@@ -79,9 +90,19 @@ impl Engine {
         if !plan.is_intact() {
             return Err(ApplyError::Altered(plan.digest.clone()));
         }
-        let drift = self.drift(plan).await?;
+        // H65: half a restore is worse than one that waits. A default that was not read may be wrong, and forbids nothing.
+        let blockers: Vec<Blocker> = plan.blockers.iter().filter(|b| b.is_certain()).cloned().collect();
+        if !blockers.is_empty() {
+            return Err(ApplyError::Blocked { plan: plan.digest.clone(), blockers });
+        }
+        let allowed =
+            async { if self.check_permissions { Ok(preflight::missing(&self.aws, plan).await?) } else { Ok(vec![]) } };
+        let (drift, missing) = futures_util::future::try_join(self.drift(plan), allowed).await?;
         if !drift.is_empty() {
             return Err(ApplyError::Drifted { plan: plan.digest.clone(), drift });
+        }
+        if !missing.is_empty() {
+            return Err(ApplyError::NotAllowed { plan: plan.digest.clone(), missing });
         }
         let started = Timestamp::now();
         // Unique for ever and short: client tokens hold at most 64 characters.
@@ -90,6 +111,7 @@ impl Engine {
             id,
             plan: plan.digest.clone(),
             incident,
+            into: plan.into.clone(),
             by,
             started,
             state: RestoreState::Running,
@@ -101,7 +123,7 @@ impl Engine {
             started,
             &restore.by.to_string(),
             What::new("restore-started", &restore.id)
-                .with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident })),
+                .with(serde_json::json!({ "plan": plan.digest, "incident": restore.incident, "into": restore.into })),
         );
         self.store.commit(batch).await?;
         Ok(restore)
@@ -121,9 +143,18 @@ impl Engine {
             &by.to_string(),
             What::new("restore-resumed", &restore.id).with(serde_json::json!({ "plan": plan.digest })),
         );
-        for (step, entry) in self.store.journal::<Entry>(&restore.id)? {
-            if matches!(entry.state, StepState::Failed | StepState::Blocked) {
-                batch.journal(&restore.id, step, &entry.after(Event::Retry, now)?);
+        let entries: BTreeMap<u32, Entry> = self.store.journal::<Entry>(&restore.id)?.into_iter().collect();
+        let tried_again =
+            |n: &u32| entries.get(n).is_some_and(|e| matches!(e.state, StepState::Failed | StepState::Blocked));
+        for (number, entry) in &entries {
+            // What was linked without something that is tried again is linked again, with it.
+            let was_linked_without = entry.state == StepState::Done
+                && plan
+                    .steps
+                    .iter()
+                    .any(|s| s.number == *number && s.verb == Verb::Link && s.after.iter().any(tried_again));
+            if tried_again(number) || was_linked_without {
+                batch.journal(&restore.id, *number, &entry.after(Event::Retry, now)?);
             }
         }
         self.store.commit(batch).await?;
@@ -133,11 +164,13 @@ impl Engine {
     /// What differs between what the plan was made from and what is live now.
     async fn drift(&self, plan: &Plan) -> Result<Vec<String>, ApplyError> {
         let mut expected: BTreeMap<(Scope, &'static str), Expected<'_>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|s| s.verb.makes() || s.live.is_some()) {
+        // What is built elsewhere is there in its own place, as it should be.
+        let matters = |s: &&Step| s.live.is_some() || (s.verb.makes() && plan.into.is_none());
+        for step in plan.steps.iter().filter(matters) {
             let Some(kind) = registry::kind(&step.resource.kind) else { continue };
             let id = step.live_id.clone().unwrap_or_else(|| step.resource.id.clone());
             expected
-                .entry((step.resource.scope.clone(), kind.name()))
+                .entry((plan.place(&step.resource).clone(), kind.name()))
                 .or_default()
                 .insert(id, (&step.resource, step.live.as_ref()));
         }
@@ -162,6 +195,18 @@ impl Engine {
         Ok(all.into_iter().flatten().collect())
     }
 
+    /// What a restore elsewhere has built so far: known to its journal alone, since its sources live on under their own ids.
+    fn built(&self, plan: &Plan, restore: &Restore) -> Result<Remap, ApplyError> {
+        let journal: BTreeMap<u32, Entry> = self.store.journal::<Entry>(&restore.id)?.into_iter().collect();
+        let mut remap = Remap::default();
+        for step in &plan.steps {
+            if let Some(id) = journal.get(&step.number).and_then(|e| e.new_id.as_ref()) {
+                remap.insert(&step.resource.kind, &step.resource.id, id);
+            }
+        }
+        Ok(remap)
+    }
+
     /// Executes a restore that was begun or taken up, and reads back what came of it.
     pub async fn run(
         &self,
@@ -170,12 +215,13 @@ impl Engine {
         progress: &mpsc::UnboundedSender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Receipt, ApplyError> {
-        let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| s.resource.scope.clone()).collect();
+        let scopes: BTreeSet<Scope> = plan.steps.iter().map(|s| plan.place(&s.resource).clone()).collect();
         let mut cx = BTreeMap::new();
         let mut remap = BTreeMap::new();
         for scope in scopes {
             cx.insert(scope.clone(), self.aws.restore_cx(&scope, &plan.digest).await?);
-            remap.insert(scope.clone(), self.store.remaps(&scope)?);
+            let known = if plan.into.is_none() { self.store.remaps(&scope)? } else { self.built(plan, restore)? };
+            remap.insert(scope.clone(), known);
         }
         let run = Run { engine: self, plan, restore, remap: Mutex::new(remap), cx, progress };
         let entries = run.steps(stop).await?;
@@ -226,10 +272,11 @@ impl Run<'_> {
                 }
                 let states: Vec<(u32, StepState)> =
                     step.after.iter().filter_map(|n| Some((*n, entries.get(n)?.state))).collect();
-                if let Some((needed, state)) = states
-                    .iter()
-                    .find(|(_, s)| matches!(s, StepState::Failed | StepState::Blocked | StepState::Skipped))
-                {
+                // A link does without what could not be made: the rest of it is as it was.
+                let missing = self.missing(step, &entries);
+                let is_missing =
+                    |n: &u32| self.plan.steps.iter().any(|s| s.number == *n && missing.contains(&s.resource));
+                if let Some((needed, state)) = states.iter().find(|(n, s)| s.is_undone() && !is_missing(n)) {
                     // Only what was never started can be blocked; a step from an earlier run goes on.
                     if entry.state == StepState::Pending {
                         let blocked = self
@@ -246,10 +293,10 @@ impl Run<'_> {
                         continue;
                     }
                 }
-                let ready = states.iter().all(|(_, s)| *s == StepState::Done);
+                let ready = states.iter().all(|(n, s)| *s == StepState::Done || (s.is_undone() && is_missing(n)));
                 if ready && why_stopped.is_none() && running.len() < self.engine.parallel {
                     started.insert(step.number);
-                    running.push(self.step(step, entry.clone()));
+                    running.push(self.step(step, entry.clone(), missing));
                 }
             }
             let Some(ended) = running.next().await else { break };
@@ -276,8 +323,31 @@ impl Run<'_> {
         Ok(entries)
     }
 
-    /// One step to its end. The second value says why the whole restore must stop.
-    async fn step(&self, step: &Step, entry: Entry) -> Result<(Entry, Option<String>), ApplyError> {
+    /// What a link refers to that could not be made, where the link can do without.
+    fn missing(&self, step: &Step, entries: &BTreeMap<u32, Entry>) -> BTreeSet<ResourceKey> {
+        if step.verb != Verb::Link {
+            return BTreeSet::new();
+        }
+        let refs = references(&step.resource.scope, &step.want);
+        let undone = |s: &&Step| {
+            let late = Reference { strength: Strength::Late, target: s.resource.clone() };
+            let hard = Reference { strength: Strength::Hard, target: s.resource.clone() };
+            s.verb.makes()
+                && s.resource != step.resource
+                && entries.get(&s.number).is_some_and(|e| e.state.is_undone())
+                && refs.contains(&late)
+                && !refs.contains(&hard)
+        };
+        self.plan.steps.iter().filter(undone).map(|s| s.resource.clone()).collect()
+    }
+
+    /// One step to its end, without what is missing. The second value says why the whole restore must stop.
+    async fn step(
+        &self,
+        step: &Step,
+        entry: Entry,
+        missing: BTreeSet<ResourceKey>,
+    ) -> Result<(Entry, Option<String>), ApplyError> {
         let Some(kind) = registry::kind(&step.resource.kind) else {
             let entry =
                 self.note(step, &entry, Event::Block(format!("this version knows no {}", step.resource.kind))).await?;
@@ -292,7 +362,7 @@ impl Run<'_> {
         let result = if step.verb.makes() {
             self.make(step, kind, &mut entry, looked_before, deadline).await
         } else {
-            self.bring(step, kind, deadline).await
+            self.bring(step, kind, &missing, deadline).await
         };
         match result {
             Ok(()) => Ok((self.note(step, &entry, Event::Finish).await?, None)),
@@ -308,12 +378,11 @@ impl Run<'_> {
         let now = Timestamp::now();
         let mut batch = Batch::default();
         if event == Event::Start {
-            batch.audit(
-                now,
-                &self.restore.by.to_string(),
-                What::new("step", &self.restore.id)
-                    .with(serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource })),
-            );
+            let mut about = serde_json::json!({ "step": step.number, "verb": step.verb, "resource": step.resource });
+            if let Some(into) = &self.plan.into {
+                about["into"] = serde_json::json!(into);
+            }
+            batch.audit(now, &self.restore.by.to_string(), What::new("step", &self.restore.id).with(about));
         }
         let made = match &event {
             Event::Made(id) => Some(id.clone()),
@@ -323,11 +392,12 @@ impl Run<'_> {
         batch.journal(&self.restore.id, step.number, &next);
         if let Some(id) = made {
             let new = step.resource.scope.key(step.resource.kind.clone(), &id);
-            if new != step.resource {
+            // History goes on under the new id; elsewhere nothing of the source has a new one.
+            if new != step.resource && self.plan.into.is_none() {
                 batch.remap(step.resource.clone(), new);
             }
             let mut remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-            remap.entry(step.resource.scope.clone()).or_default().insert(&step.resource.kind, &step.resource.id, id);
+            remap.entry(self.place(step).clone()).or_default().insert(&step.resource.kind, &step.resource.id, id);
         }
         self.engine.store.commit(batch).await?;
         let _ = self.progress.send(Progress {
@@ -342,15 +412,17 @@ impl Run<'_> {
         Ok(next)
     }
 
-    fn mapped(&self, step: &Step) -> Value {
+    fn place<'s>(&'s self, step: &'s Step) -> &'s Scope {
+        self.plan.place(&step.resource)
+    }
+    fn mapped(&self, scope: &Scope, want: &Value) -> Value {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        remap.get(&step.resource.scope).map_or_else(|| step.want.clone(), |m| m.apply(&step.want))
+        remap.get(scope).map_or_else(|| want.clone(), |m| m.apply(want))
     }
     fn latest_id(&self, step: &Step) -> String {
         let remap = self.remap.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = remap
-            .get(&step.resource.scope)
-            .map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
+        let id =
+            remap.get(self.place(step)).map(|m| m.latest(step.resource.kind.as_str(), &step.resource.id).to_owned());
         id.unwrap_or_else(|| step.resource.id.clone())
     }
 
@@ -363,7 +435,7 @@ impl Run<'_> {
         looked_before: bool,
         deadline: Instant,
     ) -> Result<(), Trouble> {
-        let cx = &self.cx[&step.resource.scope];
+        let cx = &self.cx[self.place(step)];
         if entry.state != StepState::Made {
             let id = if let Some(id) = &step.live_id {
                 id.clone()
@@ -409,7 +481,7 @@ impl Run<'_> {
         mut look_first: bool,
         deadline: Instant,
     ) -> Result<String, Trouble> {
-        let want = self.mapped(step);
+        let want = self.mapped(self.place(step), &step.want);
         let by = KindStep { restore: self.restore.id.clone(), number: step.number };
         let mut pace = Pace::new(deadline);
         loop {
@@ -438,7 +510,7 @@ impl Run<'_> {
         cx: &Cx,
         deadline: Instant,
     ) -> Result<String, Trouble> {
-        let want = self.mapped(step);
+        let want = self.mapped(self.place(step), &step.want);
         let mut pace = Pace::new(deadline);
         loop {
             let why = match kind.implicit(cx, &want).await {
@@ -453,14 +525,21 @@ impl Run<'_> {
         }
     }
 
-    /// Brings what exists to its spec.
-    async fn bring(&self, step: &Step, kind: &'static dyn AnyKind, deadline: Instant) -> Result<(), Trouble> {
-        let cx = &self.cx[&step.resource.scope];
+    /// Brings what exists to its spec, but for the rows that point at what is missing.
+    async fn bring(
+        &self,
+        step: &Step,
+        kind: &'static dyn AnyKind,
+        missing: &BTreeSet<ResourceKey>,
+        deadline: Instant,
+    ) -> Result<(), Trouble> {
+        let cx = &self.cx[self.place(step)];
         let id = match &step.live_id {
             Some(id) => id.clone(),
             None => self.latest_id(step),
         };
-        let want = self.mapped(step);
+        let is_missing = |kind: &str, id: &str| missing.iter().any(|k| k.kind.as_str() == kind && k.id == id);
+        let want = self.mapped(self.place(step), &without(&step.want, &is_missing));
         let mut pace = Pace::new(deadline);
         loop {
             let why = match kind.read(cx, &id).await {
@@ -489,15 +568,14 @@ impl Run<'_> {
         let ended = Timestamp::now();
         let mut batch = Batch::default();
         let cause = crate::model::Cause::Restore { restore: self.restore.id.clone() };
-        for (key, found) in seen {
+        // A place that is watched is captured by its sweeps; of one that is not, nothing would ever say that it is gone.
+        for (key, found) in seen.into_iter().filter(|_| self.plan.into.is_none()) {
             batch.version(capture::version(key, found, read_began, ended, cause.clone()));
         }
         self.engine.store.commit(batch).await?;
         let mut made: BTreeMap<&Scope, Vec<String>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|s| matches!(s.verb, Verb::Claim | Verb::Create)) {
-            made.entry(&step.resource.scope)
-                .or_default()
-                .extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
+            made.entry(self.place(step)).or_default().extend(entries.get(&step.number).and_then(|e| e.new_id.clone()));
         }
         for (scope, ids) in made.iter().filter(|(_, ids)| !ids.is_empty()) {
             // A tag that stays harms nothing: it says which restore made the resource.
@@ -511,13 +589,16 @@ impl Run<'_> {
             incident: self.restore.incident.clone(),
             subject: self.plan.subject.clone(),
             point: self.plan.point.clone(),
+            into: self.plan.into.clone(),
             started: self.restore.started,
             ended,
             restored: items.iter().filter(|i| i.outcome == super::receipt::Outcome::Restored).count(),
             of: items.len(),
+            terraform: terraform::blocks(self.plan, &items, &remap),
             items,
             losses: self.plan.losses.clone(),
             conflicts: self.plan.conflicts.clone(),
+            humans: self.plan.humans.clone(),
         })
     }
 }

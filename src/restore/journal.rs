@@ -2,7 +2,7 @@
 //! may follow which.
 use super::Receipt;
 use crate::{
-    model::{By, Hash, IncidentId, ResourceKey, Timestamp},
+    model::{By, Hash, IncidentId, ResourceKey, Scope, Timestamp},
     plan::Verb,
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Restore {
     pub plan: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
+    /// Where it builds, if elsewhere than the resources are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub by: By,
     pub started: Timestamp,
     pub state: RestoreState,
@@ -65,6 +68,12 @@ pub enum StepState {
     /// The plan said that it cannot be done.
     Skipped,
 }
+impl StepState {
+    /// It ended, and what it was for is not there.
+    pub fn is_undone(self) -> bool {
+        matches!(self, Self::Failed | Self::Blocked | Self::Skipped)
+    }
+}
 impl fmt::Display for StepState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -90,7 +99,7 @@ pub enum Event {
     Fail(String),
     Block(String),
     Skip(String),
-    /// `resume` tries what failed or was blocked once more.
+    /// `resume` tries what failed or was blocked once more, and what was linked without it.
     Retry,
 }
 
@@ -130,7 +139,7 @@ pub fn next(step: u32, from: StepState, event: &Event) -> Result<StepState, Ille
         (S::Intent | S::Made, Event::Fail(_)) => S::Failed,
         (S::Pending, Event::Block(_)) => S::Blocked,
         (S::Pending, Event::Skip(_)) => S::Skipped,
-        (S::Failed | S::Blocked, Event::Retry) => S::Pending,
+        (S::Failed | S::Blocked | S::Done, Event::Retry) => S::Pending,
         _ => return Err(Illegal { step, from, event: event.clone() }),
     })
 }
@@ -190,6 +199,7 @@ mod tests {
             (Made, 3, Failed),
             (Failed, 6, Pending),
             (Blocked, 6, Pending),
+            (Done, 6, Pending),
         ];
         for from in states {
             for (i, event) in events.iter().enumerate() {

@@ -1,13 +1,18 @@
 //! Gathers what a plan is a function of: the world at the restore point, what is live now, what others did since.
 use crate::{
+    aws::{self, Failure},
     capture::{Capture, CaptureError, Follower},
-    kinds::registry,
+    kinds::{Which, registry},
     model::{
-        At, Cause, Incident, KindName, PointName, ResourceKey, Scope, Timestamp, Version,
+        At, Cause, Incident, IncidentId, KindName, PointName, ResourceKey, Scope, Timestamp, Version,
         incident::{Reached, Recreated, Target, Touched},
         reference::{Remap, references},
     },
-    plan::{self, Input, Live, Plan, Reach, Subject, Verb, aftermath, readiness::Copies},
+    plan::{
+        self, Input, Live, Plan, Reach, Subject, Verb, aftermath,
+        elsewhere::{self, Destination},
+        readiness::{Copies, Copy},
+    },
     store::{Store, StoreError},
 };
 use jiff::SignedDuration;
@@ -27,6 +32,16 @@ pub enum PrepareError {
     StillThere(String),
     #[error("`--at` is needed to restore {0}: an RFC 3339 time, a time ago such as `2h`, or a named point")]
     NeedsPoint(String),
+    #[error(
+        "incident {0} is restored where it happened, since what survived must be rewired there; to build elsewhere what it destroyed, name resources, a VPC, a tag or a scope at `before-incident:{0}`"
+    )]
+    IncidentElsewhere(IncidentId),
+    #[error("what is selected is in {}: a restore elsewhere takes one account and region at a time", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "))]
+    SeveralPlaces(BTreeSet<Scope>),
+    #[error("{0} is where it is already; leave --into-region and --into-account out to restore it there")]
+    SamePlace(Scope),
+    #[error(transparent)]
+    Aws(#[from] Failure),
     #[error("there is no restore point `{0}`; `rollbackd snapshots` lists labels, `rollbackd incidents` incidents")]
     NoSuchPoint(PointName),
 }
@@ -40,6 +55,9 @@ pub struct Wanted {
     /// Survivors whose conflicts are to be overwritten.
     #[serde(default)]
     pub overwrite: BTreeSet<ResourceKey>,
+    /// Where to build it, if elsewhere than it was.
+    #[serde(default)]
+    pub into: Option<Destination>,
 }
 
 /// An incident's plan, and what the plan says of the incident.
@@ -69,6 +87,9 @@ impl Preparer {
 
     /// A plan for what somebody asked for.
     pub async fn plan(&self, wanted: &Wanted) -> Result<Plan, PrepareError> {
+        if let (Subject::Incident(id), Some(_)) = (&wanted.subject, &wanted.into) {
+            return Err(PrepareError::IncidentElsewhere(id.clone()));
+        }
         if let Subject::Incident(id) = &wanted.subject
             && wanted.at.is_none()
         {
@@ -111,6 +132,9 @@ impl Preparer {
             Subject::Incident(_) => Reach::WentAlong,
             _ => Reach::Belonging,
         };
+        if let Some(into) = &wanted.into {
+            return self.elsewhere(wanted, into, point, world, seeds, reach).await;
+        }
         self.make(wanted.subject.clone(), point, world, seeds, reach, None, &wanted.overwrite).await
     }
 
@@ -258,6 +282,8 @@ impl Preparer {
     fn instant(&self, wanted: &Wanted) -> Result<Timestamp, PrepareError> {
         match &wanted.at {
             Some(at) => resolve(self.store(), self.margin, at),
+            // What is there may be built elsewhere as it is.
+            None if wanted.into.is_some() => Ok(Timestamp::now()),
             None => {
                 let keys = match &wanted.subject {
                     Subject::Resources(keys) => keys.clone(),
@@ -346,9 +372,23 @@ impl Preparer {
                 Some((&key.scope, &key.kind, natural(&remap.apply(world.get(key)?.spec()?))?))
             })
             .collect();
+        let blocks: Vec<(&Scope, &KindName, plan::preflight::Blocks)> = live
+            .iter()
+            .filter(|(_, now)| matches!(now, Live::Gone))
+            .filter_map(|(key, _)| {
+                let blocks = registry::kind(&key.kind)?.facts().blocks;
+                Some((&key.scope, &key.kind, blocks(&remap.apply(world.get(key)?.spec()?))?))
+            })
+            .collect();
         let in_the_way = newcomers.iter().filter(|(key, spec)| {
-            let natural = registry::kind(&key.kind).and_then(|k| (k.facts().natural_key)(spec));
+            let Some(facts) = registry::kind(&key.kind).map(|k| k.facts()) else { return false };
+            let natural = (facts.natural_key)(spec);
+            let theirs = (facts.blocks)(spec);
+            let of_kind = |(scope, kind, _): &&(&Scope, &KindName, plan::preflight::Blocks)| {
+                **scope == key.scope && **kind == key.kind
+            };
             natural.is_some_and(|natural| wanted.contains(&(&key.scope, &key.kind, natural)))
+                || theirs.is_some_and(|t| blocks.iter().filter(of_kind).any(|(.., b)| b.clash(&t).is_some()))
         });
         let in_the_way: BTreeSet<ResourceKey> = in_the_way.map(|(key, _)| key.clone()).collect();
         for v in self.capture.refresh(&in_the_way, &Cause::Plan).await? {
@@ -362,7 +402,7 @@ impl Preparer {
             None => BTreeMap::new(),
         };
         let chosen = plan::select(&world, &live, seeds, reach);
-        Ok(plan::make(&Input {
+        let plan = plan::make(&Input {
             now: Timestamp::now(),
             subject,
             point,
@@ -376,12 +416,76 @@ impl Preparer {
             chosen,
             remap: &remap,
             overwrite,
-            floor: &|calls| {
-                let calls: Vec<(&str, usize)> =
-                    calls.iter().map(|(action, n)| (action.as_str(), *n as usize)).collect();
-                plan::budget::floor(&calls)
-            },
-        }))
+            elsewhere: None,
+            floor: &floor,
+        });
+        let blockers = super::preflight::blockers(&self.capture, &plan).await?;
+        Ok(plan.blocked_by(blockers))
+    }
+
+    /// A plan that builds the choice in another account or region, as if all of it were missing there.
+    async fn elsewhere(
+        &self,
+        wanted: &Wanted,
+        into: &Destination,
+        point: String,
+        world: World,
+        seeds: BTreeSet<ResourceKey>,
+        reach: Reach,
+    ) -> Result<Plan, PrepareError> {
+        let mut chosen = elsewhere::select(&world, seeds, reach);
+        let scopes: BTreeSet<Scope> = chosen.iter().map(|k| k.scope.clone()).collect();
+        // What is there already, such as an earlier drill with the same tags, is no source.
+        let sources: Vec<&Scope> = scopes.iter().filter(|s| into.of(s) != **s).collect();
+        let source = match (&sources[..], scopes.first()) {
+            ([one], _) => (*one).clone(),
+            ([], Some(there)) => return Err(PrepareError::SamePlace(there.clone())),
+            _ => return Err(PrepareError::SeveralPlaces(scopes)),
+        };
+        chosen.retain(|k| k.scope == source);
+        let target = into.of(&source);
+        let (here, there) = (self.capture.aws.respond_cx(&source).await?, self.capture.aws.respond_cx(&target).await?);
+        let known = self.store().current_in(&source)?;
+        let copies: Vec<Copy> =
+            known.iter().filter_map(|v| (registry::kind(&v.key.kind)?.facts().copy_of)(&v.key.id, v.spec()?)).collect();
+        let asked = elsewhere::asks(&world, &chosen, &copies);
+        let places = aws::places::read(&here, &there, &asked).await?;
+        let mapped = elsewhere::map(&world, chosen, &copies, &places, &target);
+        // Only what names nothing that is built anew can be in the way of it.
+        let claims = |v: &Version| {
+            let (Some(spec), Some(kind)) = (v.spec(), registry::kind(&v.key.kind)) else { return false };
+            let anew = |natural: &String| {
+                let built = |target: &ResourceKey| mapped.chosen.contains(target) && natural.contains(&target.id);
+                references(&source, spec).iter().any(|r| built(&r.target))
+            };
+            (kind.facts().natural_key)(spec).is_some_and(|natural| !anew(&natural))
+        };
+        let kinds: BTreeSet<&KindName> = mapped.world.values().filter(|v| claims(v)).map(|v| &v.key.kind).collect();
+        let mut newcomers = BTreeMap::new();
+        for name in kinds {
+            let Some(kind) = registry::kind(name) else { continue };
+            let found = kind.look(&there, Which::All).await?;
+            newcomers.extend(found.into_iter().map(|c| (target.key(name.clone(), c.id), c.spec)));
+        }
+        let plan = plan::make(&Input {
+            now: Timestamp::now(),
+            subject: wanted.subject.clone(),
+            point,
+            facts: &|kind| registry::kind(kind).map(|k| k.facts()),
+            world: &mapped.world,
+            live: &mapped.live,
+            newcomers: &newcomers,
+            copies: &Copies::default(),
+            made: &BTreeSet::new(),
+            left: &BTreeMap::new(),
+            chosen: mapped.chosen.clone(),
+            remap: &Remap::default(),
+            overwrite: &wanted.overwrite,
+            elsewhere: Some(&mapped),
+            floor: &floor,
+        });
+        let blockers = super::preflight::blockers(&self.capture, &plan).await?;
+        Ok(plan.blocked_by(blockers))
     }
 
     /// For each survivor that somebody else wrote to after the incident last did: what the incident had left. Unknown
@@ -421,6 +525,12 @@ impl Preparer {
         }
         Ok(out)
     }
+}
+
+/// The least time for these calls, by AWS's budgets.
+fn floor(calls: &BTreeMap<String, u32>) -> std::time::Duration {
+    let calls: Vec<(&str, usize)> = calls.iter().map(|(action, n)| (action.as_str(), *n as usize)).collect();
+    plan::budget::floor(&calls)
 }
 
 /// The instant that a restore point stands for.

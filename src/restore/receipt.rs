@@ -1,7 +1,7 @@
 //! The receipt of a restore: what came back, each remaining difference and why, and what did not. JSON contract.
 use crate::{
-    model::{Hash, IncidentId, ResourceKey, Timestamp},
-    plan::{Change, Conflict, Loss, Subject, Verb},
+    model::{Hash, IncidentId, ResourceKey, Scope, Timestamp},
+    plan::{Change, Conflict, Human, Loss, Subject, Verb},
 };
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Read back equal.
+    /// Read back equal, but for what only tells how it was put back.
     Restored,
     /// There, with differences.
     Differs,
@@ -54,6 +54,9 @@ pub struct Receipt {
     pub incident: Option<IncidentId>,
     pub subject: Subject,
     pub point: String,
+    /// Where it was built, if elsewhere than the resources are: the new ids are of this account and region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<Scope>,
     pub started: Timestamp,
     pub ended: Timestamp,
     /// Read back equal, of all that the plan named.
@@ -62,6 +65,12 @@ pub struct Receipt {
     pub items: Vec<Item>,
     pub losses: Vec<Loss>,
     pub conflicts: Vec<Conflict>,
+    /// What somebody else must do for it to work again.
+    #[serde(default)]
+    pub humans: Vec<Human>,
+    /// Blocks that tell Terraform the new ids; none where no id changed that it knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terraform: Option<String>,
 }
 impl Receipt {
     /// Everything is as it was: exit code 0; else 3.

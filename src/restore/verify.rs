@@ -7,10 +7,13 @@ use crate::{
     aws::Cx,
     capture,
     kinds::{Captured, registry},
-    model::{ResourceKey, Scope, reference::Remap},
-    plan::{Plan, Step, Verb, diff},
+    model::{
+        ResourceKey, Scope,
+        reference::{Remap, references},
+    },
+    plan::{Plan, Step, Verb, diff, facts::Facts},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One item per resource of the plan, and what was read of each.
 pub(super) async fn items(
@@ -26,13 +29,21 @@ pub(super) async fn items(
     let none = Remap::default();
     let id_now = |key: &ResourceKey, steps: &[&Step]| {
         let made = steps.iter().find_map(|s| entries.get(&s.number)?.new_id.clone());
-        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone()))
-            .unwrap_or_else(|| remap.get(&key.scope).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned())
+        made.or_else(|| steps.iter().find_map(|s| s.live_id.clone())).unwrap_or_else(|| {
+            remap.get(plan.place(key)).unwrap_or(&none).latest(key.kind.as_str(), &key.id).to_owned()
+        })
     };
+    // Made by no step, though one was to.
+    let lost: BTreeSet<&ResourceKey> = plan
+        .steps
+        .iter()
+        .filter(|s| s.verb.makes() && entries.get(&s.number).is_some_and(|e| e.state.is_undone()))
+        .map(|s| &s.resource)
+        .collect();
     let mut asked: BTreeMap<(&Scope, &'static str), Vec<String>> = BTreeMap::new();
     for (key, steps) in &by_resource {
         if let Some(kind) = registry::kind(&key.kind) {
-            asked.entry((&key.scope, kind.name())).or_default().push(id_now(key, steps));
+            asked.entry((plan.place(key), kind.name())).or_default().push(id_now(key, steps));
         }
     }
     let looks = asked.iter().map(|((scope, kind), ids)| async move {
@@ -72,18 +83,20 @@ pub(super) async fn items(
         }
         let facts = registry::kind(&key.kind).map(|k| k.facts());
         if let (Some(facts), Some(want), true) = (facts, steps.last().map(|s| &s.want), item.new_id.is_some()) {
-            let want = remap.get(&key.scope).unwrap_or(&none).apply(want);
-            match seen.get(&(&key.scope, facts.kind)) {
+            let want = remap.get(plan.place(key)).unwrap_or(&none).apply(want);
+            match seen.get(&(plan.place(key), facts.kind)) {
                 Some(Ok(all)) => match all.iter().find(|c| c.id == id) {
                     Some(c) => {
                         let rows = (facts.row_keys)();
                         // What is only reported of a survivor was no part of its plan.
                         let survived = steps.iter().all(|s| matches!(s.verb, Verb::Converge | Verb::Rewire));
+                        let open = &steps[0].open;
                         let reported = |c: &diff::Change| facts.reported.iter().any(|(m, _)| within(&c.path, m));
                         item.differences = diff::changes(&rows, &c.spec, &want)
                             .into_iter()
                             .filter(|change| !(survived && reported(change)))
-                            .map(|change| explained(&facts, change))
+                            .filter(|change| !open.iter().any(|m| within(&change.path, m)))
+                            .map(|change| explained(&facts, &key.scope, &lost, change))
                             .collect();
                         found.push((key.scope.key(key.kind.clone(), &id), c.clone()));
                     }
@@ -92,7 +105,8 @@ pub(super) async fn items(
                 Some(Err(why)) => fail(&mut item, format!("could not be read back: {why}")),
                 None => {}
             }
-            if item.outcome == Outcome::Restored && !item.differences.is_empty() {
+            let harmless = |d: &Difference| facts.harmless.iter().any(|m| within(&d.change.path, m));
+            if item.outcome == Outcome::Restored && !item.differences.iter().all(harmless) {
                 item.outcome = Outcome::Differs;
             }
         }
@@ -113,7 +127,8 @@ fn within(path: &str, member: &str) -> bool {
     path.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Difference {
+fn explained(facts: &Facts, scope: &Scope, lost: &BTreeSet<&ResourceKey>, change: diff::Change) -> Difference {
+    let points_at = || references(scope, &change.to).into_iter().find(|r| lost.contains(&r.target));
     let why = facts
         .reported
         .iter()
@@ -126,6 +141,7 @@ fn explained(facts: &crate::plan::facts::Facts, change: diff::Change) -> Differe
                 .any(|m| within(&change.path, m))
                 .then(|| "AWS gave another one when it was made, and it cannot be changed afterwards".to_owned())
         })
+        .or_else(|| points_at().map(|r| format!("{} did not come back: see there", r.target.id)))
         .unwrap_or_else(|| "not explained: look at the step's error above, or report a defect".to_owned());
     Difference { change, why }
 }

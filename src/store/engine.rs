@@ -5,14 +5,15 @@
 use super::{
     StoreError, envelope,
     error::Result,
-    keys::{self, Tree},
+    keys::{self, NameKey, Tree},
+    secret::Secret,
 };
 use std::{
     collections::BTreeMap,
     fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 /// Above this sled keeps far more than it says (libraries.md §2).
@@ -30,6 +31,8 @@ pub(super) struct Engine {
     /// sled's data file, opened a second time to sync it: sled's flush does not.
     file: File,
     path: PathBuf,
+    secret: Arc<Secret>,
+    name_key: OnceLock<NameKey>,
     gate: RwLock<()>,
     #[cfg(test)]
     pub barrier_fails: std::sync::atomic::AtomicBool,
@@ -47,6 +50,7 @@ pub(super) enum NotOpen {
 pub(super) struct Item {
     pub key: Vec<u8>,
     chunks: Vec<sled::IVec>,
+    secret: Arc<Secret>,
     /// A chunk that is missing or too many.
     gap: bool,
 }
@@ -58,7 +62,7 @@ impl Item {
         if self.gap {
             return Err("a chunk of it is missing, or there is one too many".into());
         }
-        envelope::open(tree, &self.key, &self.chunks)
+        envelope::open(&self.secret, tree, &self.key, &self.chunks)
     }
 }
 
@@ -66,7 +70,7 @@ impl Item {
 pub(super) type Writes = BTreeMap<(Tree, Vec<u8>), Option<Vec<Vec<u8>>>>;
 
 impl Engine {
-    pub fn open(path: &Path) -> std::result::Result<Self, NotOpen> {
+    pub fn open(path: &Path, secret: Arc<Secret>) -> std::result::Result<Self, NotOpen> {
         let config = sled::Config::new()
             .path(path)
             .mode(sled::Mode::HighThroughput)
@@ -102,6 +106,8 @@ impl Engine {
             db,
             file,
             path: path.into(),
+            secret,
+            name_key: OnceLock::new(),
             gate: RwLock::new(()),
             #[cfg(test)]
             barrier_fails: false.into(),
@@ -127,6 +133,9 @@ impl Engine {
     fn item(&self, tree: Tree, key: &[u8]) -> Result<Option<Item>> {
         self.read(|| self.item_inside(tree, key))
     }
+    fn make_item(&self, key: &[u8], chunks: Vec<sled::IVec>, gap: bool) -> Item {
+        Item { key: key.to_vec(), chunks, secret: self.secret.clone(), gap }
+    }
     fn item_inside(&self, tree: Tree, key: &[u8]) -> sled::Result<Option<Item>> {
         let sled = self.tree(tree);
         let Some(first) = sled.get(chunk_key(key, 0))? else { return Ok(None) };
@@ -138,7 +147,7 @@ impl Engine {
                 None => break,
             }
         }
-        Ok(Some(Item { key: key.to_vec(), chunks, gap: false }))
+        Ok(Some(self.make_item(key, chunks, false)))
     }
 
     /// The last value under `prefix` whose key is at most `key`.
@@ -148,7 +157,7 @@ impl Engine {
                 let (raw, _) = last?;
                 let key = raw.get(..raw.len().saturating_sub(CHUNK_SUFFIX)).unwrap_or_default();
                 // Without its first chunk it is corrupt, not absent.
-                let torn = Item { key: key.to_vec(), chunks: Vec::new(), gap: true };
+                let torn = self.make_item(key, Vec::new(), true);
                 Ok(Some(self.item_inside(tree, key)?.unwrap_or(torn)))
             }
             None => Ok(None),
@@ -199,7 +208,7 @@ impl Engine {
                     break;
                 }
                 bytes += chunk.len();
-                out.push(Item { key: key.to_vec(), chunks: vec![chunk], gap: number != 0 });
+                out.push(self.make_item(key, vec![chunk], number != 0));
             }
             Ok(out)
         })
@@ -273,6 +282,53 @@ impl Engine {
         self.barrier()
     }
 
+    /// Writes every value into another, empty engine, under that one's key. How many.
+    pub fn copy_into(&self, other: &Self) -> Result<u64> {
+        const VALUES: usize = 512;
+        let mut values = 0;
+        for tree in Tree::ALL {
+            let mut writes = Writes::new();
+            self.scan(tree, &[], &[], |item| {
+                if is_clear(tree, &item.key) {
+                    return Ok(std::ops::ControlFlow::<()>::Continue(()));
+                }
+                let plain = item.plain(tree)?;
+                let sealed = envelope::seal(&other.secret, tree, &item.key, &plain)?;
+                writes.insert((tree, item.key), Some(sealed));
+                values += 1;
+                if writes.len() >= VALUES {
+                    other.write(&std::mem::take(&mut writes))?;
+                }
+                Ok(std::ops::ControlFlow::Continue(()))
+            })?;
+            other.write(&writes)?;
+        }
+        other.barrier()?;
+        Ok(values)
+    }
+
+    /// What values are encrypted with.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+    /// What names are hashed with. Zeroes before [`Engine::set_name_key`], which opening calls.
+    pub fn name_key(&self) -> &NameKey {
+        self.name_key.get_or_init(NameKey::default)
+    }
+    pub fn set_name_key(&self, key: NameKey) {
+        // Set once, by who opens; a second one would find nothing that the first wrote.
+        let _ = self.name_key.set(key);
+    }
+    /// The id of the key with which the store was begun, in the clear, so that a wrong key is told from damage.
+    pub fn key_id(&self) -> Result<Option<String>> {
+        let found = self.read(|| self.tree(Tree::Meta).get(KEY_ID_KEY))?;
+        Ok(found.map(|v| String::from_utf8_lossy(&v).into_owned()))
+    }
+    pub fn set_key_id(&self) -> Result<()> {
+        guarded(|| self.tree(Tree::Meta).insert(KEY_ID_KEY, self.secret.id().to_string().as_bytes()))?;
+        self.barrier()
+    }
+
     /// Raw access for tests that damage a store.
     #[cfg(test)]
     pub fn raw(&self, tree: Tree) -> &sled::Tree {
@@ -281,9 +337,11 @@ impl Engine {
 }
 /// Version byte 0: no key of a tree begins so.
 const SCHEMA_KEY: &[u8] = b"\0schema";
-/// Whether a raw key of `meta` is the schema's, which is no value in an envelope.
-pub(super) fn is_schema(tree: Tree, key: &[u8]) -> bool {
-    tree == Tree::Meta && SCHEMA_KEY.strip_prefix(key).is_some_and(|rest| rest.len() == CHUNK_SUFFIX)
+const KEY_ID_KEY: &[u8] = b"\0key-id";
+/// Whether a raw key of `meta` is one that stands in the clear, which is no value in an envelope.
+pub(super) fn is_clear(tree: Tree, key: &[u8]) -> bool {
+    let is = |clear: &[u8]| clear.strip_prefix(key).is_some_and(|rest| rest.len() == CHUNK_SUFFIX);
+    tree == Tree::Meta && (is(SCHEMA_KEY) || is(KEY_ID_KEY))
 }
 
 fn chunk_key(key: &[u8], chunk: u16) -> Vec<u8> {

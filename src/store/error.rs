@@ -11,6 +11,18 @@ pub enum StoreError {
     /// A newer rollbackd wrote it. Nothing was changed.
     #[error("the store in {} has schema version {found}, and this rollbackd knows up to {known}; use the newer rollbackd that wrote it", dir.display())]
     Newer { dir: PathBuf, found: u64, known: u64 },
+    /// A rollbackd from before the first release wrote it. Nothing was changed.
+    #[error("the store in {} has schema version {found}, which was never released, and this rollbackd knows {known}; move the directory away and take a snapshot", dir.display())]
+    Older { dir: PathBuf, found: u64, known: u64 },
+    /// There is no key where it should be.
+    #[error("the key of the store is not at {}; restore that file, or name another with `key_file` under [store] or as the systemd credential `store-key`", file.display())]
+    NoKey { file: PathBuf },
+    /// A file that holds no key.
+    #[error("{} is no key: 16 to 4096 bytes are; `head -c 32 /dev/urandom > FILE` makes one", file.display())]
+    NoKeyIn { file: PathBuf },
+    /// Another key than the store's. Nothing was changed.
+    #[error("the store in {} is encrypted with key {wanted}, and {} holds key {found}; name the right file with `key_file` under [store]", dir.display(), file.display())]
+    WrongKey { dir: PathBuf, file: PathBuf, found: String, wanted: String },
     /// The file system refused.
     #[error("cannot {doing} {}: {source}{}", path.display(), hint(source))]
     Io { doing: &'static str, path: PathBuf, source: io::Error },

@@ -9,7 +9,7 @@
 //! | `blobs` | 32 bytes of BLAKE3 | canonical JSON of kind, spec version and spec |
 //! | `versions` | resource, captured at | a version without its spec |
 //! | `current` | resource | its last version without its spec |
-//! | `names` | role, text, resource | nothing: finds a resource by bare id, alias or Name |
+//! | `names` | role, keyed hash of a text, resource | nothing: finds a resource by bare id, alias or Name |
 //! | `sweeps` | began at | sweep |
 //! | `records` | event time, event id | record |
 //! | `record-ids` | event id | time and arrival number of the record |
@@ -176,9 +176,15 @@ pub(super) enum Role {
     Alias = 2,
     Name = 3,
 }
-pub(super) fn name(role: Role, text: &str, r: &ResourceKey) -> Vec<u8> {
-    Key::new().byte(role as u8).text(text).resource(r).done()
+/// All names under which a resource is found by a text: names may be secret, so only a hash of them is on the disk.
+pub(super) fn names(by: &NameKey, role: Role, text: &str) -> Vec<u8> {
+    Key::new().byte(role as u8).bytes(blake3::keyed_hash(by, text.as_bytes()).as_bytes()).done()
 }
+pub(super) fn name(by: &NameKey, role: Role, text: &str, r: &ResourceKey) -> Vec<u8> {
+    Key(names(by, role, text)).resource(r).done()
+}
+/// Made at random with the store and kept in it, encrypted: the hashes of names outlive a change of the store's key.
+pub(super) type NameKey = [u8; 32];
 
 fn time_bytes(t: Timestamp) -> [u8; 12] {
     // jiff keeps a timestamp between its MIN and MAX, some 6·10²⁰ ns apart: 70 bits.

@@ -7,6 +7,7 @@
 //! - Every value is checked before it is written and after it is read (`envelope`). What does not check is
 //!   [`StoreError::Corrupt`], never a panic and never a value left out.
 //! - Every read is synchronous and may give [`StoreError::Corrupt`], which names the value, or [`StoreError::Engine`].
+//! - Every value is encrypted with the key of a file (`secret`).
 //! - Keys and trees are in `keys`. Nothing in them means something on one host only.
 //! - Only `engine` names sled. No clock here but for the name of a store that is set aside.
 mod batch;
@@ -17,6 +18,7 @@ mod error;
 mod keys;
 mod open;
 mod records;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -84,7 +86,15 @@ impl Store {
     /// [`StoreError::Held`] by another opener, [`StoreError::Newer`] schema, [`StoreError::Io`] for a disk that is full,
     /// read-only or not ours.
     pub fn open(dir: &Path) -> Result<Self> {
-        let open::Opened { engine, lock, mark, trouble } = open::open(dir)?;
+        Self::open_with(dir, &dir.join(secret::OWN_FILE))
+    }
+
+    /// The same with the key of a file. When that is the store's own, `store-key` in its directory, it is made with the store.
+    ///
+    /// # Errors
+    /// As above, and [`StoreError::NoKey`], [`StoreError::NoKeyIn`] and [`StoreError::WrongKey`].
+    pub fn open_with(dir: &Path, key_file: &Path) -> Result<Self> {
+        let open::Opened { engine, lock, mark, trouble } = open::open(dir, key_file)?;
         let engine = Arc::new(engine);
         let failure = Failure::default();
         let (queue, jobs) = mpsc::channel(writer::QUEUE_BATCHES);
@@ -99,14 +109,22 @@ impl Store {
     }
 
     /// The same; another process may hold the store for up to `wait` first.
-    pub async fn open_within(dir: &Path, wait: Duration) -> Result<Self> {
+    pub async fn open_within(dir: &Path, key_file: &Path, wait: Duration) -> Result<Self> {
         let give_up = Instant::now() + wait;
         loop {
-            match Self::open(dir) {
+            match Self::open_with(dir, key_file) {
                 Err(StoreError::Held { .. }) if Instant::now() < give_up => tokio::time::sleep(HELD_LOOK_EVERY).await,
                 opened => return opened,
             }
         }
+    }
+    /// Encrypts the whole store anew with the key of the file `to`; how many values it holds. Killed at any moment, the
+    /// store is whole under one of the two keys. Takes the store's size on the disk once more while it works.
+    ///
+    /// # Errors
+    /// As [`Store::open_with`]; [`StoreError::Corrupt`] for a value that cannot be read, with nothing changed.
+    pub fn rekey(dir: &Path, key_file: &Path, to: &Path) -> Result<u64> {
+        open::rekey(dir, key_file, to)
     }
     /// The directory that it was opened in.
     pub fn dir(&self) -> &Path {

@@ -1,7 +1,7 @@
 //! Opening: our lock first, then the leftovers that make sled unopenable, then sled; a store that will not open is set
 //! aside, never deleted.
 //!
-//! In the store's directory stand `lock`, `sled/`, `mark`, `lost` if writes are, and `sled.bad-<time>/` for each store that
+//! In the store's directory stand `lock`, `store-key` unless another key is given, `sled/`, `mark`, `lost` if writes are, and `sled.bad-<time>/` for each store that
 //! was set aside, with a file `reason` in it.
 //!
 //! sled opens a file with damaged segments by leaving out all that comes after them, without a word; one that is all garbage
@@ -10,18 +10,21 @@
 use super::{
     StoreError, documents,
     engine::{Engine, NotOpen},
+    envelope,
     error::Result,
-    keys::Tree,
+    keys::{NameKey, Tree},
+    secret::{Secret, random},
 };
 use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// What this rollbackd writes, and the newest that it reads.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const SCHEMA: u64 = 2;
 /// sled writes in segments of 512 KiB and a snapshot when it opens: with less than this it fails in the middle.
 const FREE_BYTES_MIN: usize = 2 << 20;
 
@@ -32,18 +35,20 @@ pub(super) struct Opened {
     pub trouble: Option<String>,
 }
 
-pub(super) fn open(dir: &Path) -> Result<Opened> {
+pub(super) fn open(dir: &Path, key_file: &Path) -> Result<Opened> {
     if make_dir(dir)? {
         dir.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync)?;
     }
     let lock = take_lock(dir)?;
     check_space(dir)?;
     let path = dir.join("sled");
+    finish_rekey(dir, &path)?;
+    let secret = Arc::new(Secret::read(key_file, dir)?);
     make_dir(&path)?;
     set_mode(&path, 0o700)?;
     remove_torn_snapshots(&path)?;
     let mut mark = Mark::open(dir)?;
-    let opened = open_engine(dir, &path).and_then(|engine| {
+    let opened = open_engine(dir, &path, &secret, key_file).and_then(|engine| {
         let marked = mark.read();
         let known = commits(&engine, marked).map_err(NotOpen::Refused)?;
         if known == 0 && marked > 0 {
@@ -61,7 +66,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
             let aside = set_aside(dir, &path, &why)?;
             tracing::error!(%why, aside = %aside.display(), "the store did not open; it was set aside and a new one made");
             make_dir(&path)?;
-            open_engine(dir, &path).map_err(|e| match e {
+            open_engine(dir, &path, &secret, key_file).map_err(|e| match e {
                 NotOpen::Refused(e) => e,
                 NotOpen::Damaged(why) => StoreError::Engine(why),
             })?
@@ -72,17 +77,96 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
     Ok(Opened { engine, lock, mark, trouble: trouble(dir)? })
 }
 
-fn open_engine(dir: &Path, path: &Path) -> std::result::Result<Engine, NotOpen> {
-    let engine = Engine::open(path)?;
+fn open_engine(dir: &Path, path: &Path, secret: &Arc<Secret>, key_file: &Path) -> std::result::Result<Engine, NotOpen> {
+    let engine = Engine::open(path, secret.clone())?;
     match engine.schema() {
         Err(StoreError::Engine(why)) | Ok(Err(why)) => Err(NotOpen::Damaged(why)),
         Err(e) => Err(NotOpen::Refused(e)),
         Ok(Ok(Some(found))) if found > SCHEMA => {
             Err(NotOpen::Refused(StoreError::Newer { dir: dir.into(), found, known: SCHEMA }))
         }
-        Ok(Ok(Some(_))) => Ok(engine),
-        Ok(Ok(None)) => engine.set_schema(SCHEMA).map(|()| engine).map_err(NotOpen::Refused),
+        Ok(Ok(Some(found))) if found < SCHEMA => {
+            Err(NotOpen::Refused(StoreError::Older { dir: dir.into(), found, known: SCHEMA }))
+        }
+        Ok(Ok(Some(_))) => match engine.key_id().map_err(NotOpen::Refused)? {
+            Some(id) if id != secret.id().to_string() => Err(NotOpen::Refused(StoreError::WrongKey {
+                dir: dir.into(),
+                file: key_file.into(),
+                found: secret.id().to_string(),
+                wanted: id,
+            })),
+            Some(_) => with_name_key(engine).map_err(NotOpen::Refused),
+            None => Err(NotOpen::Damaged("it does not say which key it is encrypted with".into())),
+        },
+        // The schema last: what has one has all.
+        Ok(Ok(None)) => {
+            let begun = engine.set_key_id().and_then(|()| engine.set_schema(SCHEMA));
+            begun.and_then(|()| with_name_key(engine)).map_err(NotOpen::Refused)
+        }
     }
+}
+
+/// The engine with what names are hashed with, made when it is not there. One that cannot be read costs what it is for, and
+/// no more: what is captured from now on is found by name again.
+fn with_name_key(engine: Engine) -> Result<Engine> {
+    let at = documents::meta_own("name-key");
+    let known = match engine.get(Tree::Meta, &at) {
+        Ok(found) => found.and_then(|plain| NameKey::try_from(plain).ok()),
+        Err(e @ StoreError::Corrupt { .. }) => {
+            tracing::error!(error = %e, "resources are not found by names of before");
+            None
+        }
+        Err(e) => return Err(e),
+    };
+    let key = match known {
+        Some(key) => key,
+        None => {
+            let key = random()?;
+            let chunks = envelope::seal(engine.secret(), Tree::Meta, &at, &key)?;
+            engine.write(&[((Tree::Meta, at), Some(chunks))].into())?;
+            engine.barrier()?;
+            key
+        }
+    };
+    engine.set_name_key(key);
+    Ok(engine)
+}
+
+/// A store that is encrypted anew is written beside the old one and takes its place when it is whole (`rekey`). Without the
+/// old one it is whole.
+const REKEYED: &str = "sled.rekeyed";
+fn finish_rekey(dir: &Path, path: &Path) -> Result<()> {
+    let new = dir.join(REKEYED);
+    if !path.exists() && new.exists() {
+        fs::rename(&new, path).map_err(at("put in its place", &new))?;
+        sync(dir)?;
+    }
+    Ok(())
+}
+
+/// Writes the whole store anew under another key, and puts it in the place of the old one, which goes: what a lost key could
+/// read is not there any more. Killed at any moment, the store is whole under one of the two keys.
+pub(super) fn rekey(dir: &Path, key_file: &Path, to: &Path) -> Result<u64> {
+    let Opened { engine, lock: _lock, .. } = open(dir, key_file)?;
+    let secret = Arc::new(Secret::read(to, dir)?);
+    let (path, new, old) = (dir.join("sled"), dir.join(REKEYED), dir.join("sled.replaced"));
+    for left in [&new, &old].into_iter().filter(|p| p.exists()) {
+        fs::remove_dir_all(left).map_err(at("remove", left))?;
+    }
+    make_dir(&new)?;
+    let fresh = open_engine(dir, &new, &secret, to).map_err(|e| match e {
+        NotOpen::Refused(e) => e,
+        NotOpen::Damaged(why) => StoreError::Engine(why),
+    })?;
+    let values = engine.copy_into(&fresh)?;
+    drop(fresh);
+    settle(dir, &new)?;
+    drop(engine);
+    fs::rename(&path, &old).map_err(at("move away", &path))?;
+    fs::rename(&new, &path).map_err(at("put in its place", &new))?;
+    sync(dir)?;
+    fs::remove_dir_all(&old).map_err(at("remove", &old))?;
+    Ok(values)
 }
 
 fn at<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + use<'a> {

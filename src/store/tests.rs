@@ -8,7 +8,7 @@ use crate::model::{
     version::spec_hash,
 };
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
 pub fn t(s: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + s).unwrap()
@@ -163,12 +163,105 @@ fn a_second_opener_is_told_who_holds_it() {
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let (dir, store) = fresh();
-    store.engine().set_schema(2).unwrap();
+    store.engine().set_schema(3).unwrap();
     drop(store);
     let path = dir.path().join("store");
     let err = Store::open(&path).unwrap_err();
-    assert!(matches!(err, StoreError::Newer { found: 2, known: 1, .. }), "{err}");
-    assert_eq!(fs::read_dir(&path).unwrap().count(), 3, "lock, mark and sled: nothing was set aside");
+    assert!(matches!(err, StoreError::Newer { found: 3, known: 2, .. }), "{err}");
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 4, "lock, key, mark and sled: nothing was set aside");
+}
+
+/// Every byte of every file below a directory but the key's.
+fn bytes_below(dir: &Path) -> Vec<u8> {
+    let mut out = vec![];
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(bytes_below(&path));
+        } else if path.file_name().unwrap() != secret::OWN_FILE {
+            out.extend(fs::read(path).unwrap());
+        }
+    }
+    out
+}
+fn key_file(dir: &tempfile::TempDir, name: &str, text: &str) -> std::path::PathBuf {
+    let file = dir.path().join(name);
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn nothing_of_a_spec_or_a_document_is_on_the_disk_in_the_clear() {
+    let (dir, store) = fresh();
+    // Long runs would be packed away before they could be found.
+    let words = ["canary-in-user-data", "canary-in-a-tag", "canary-in-a-plan", "canary-in-a-message"];
+    let spec = json!({ "user_data": words[0], "tags": { "Name": words[1] } });
+    assert!(put(&store, version(&vpc("vpc-1"), 1, spec)));
+    let id = Hash::of_bytes(b"plan");
+    store
+        .commit_blocking(Batch::of(|b| b.plan(&id, &words[2]).unreadable(words[3].as_bytes(), "why", "queue")))
+        .unwrap();
+    assert_eq!(store.find(words[1]).unwrap(), [vpc("vpc-1")], "it is found by its name all the same");
+    drop(store);
+    let disk = bytes_below(dir.path());
+    let has = |word: &str| disk.windows(word.len()).any(|w| w == word.as_bytes());
+    assert!(has("vpc-1"), "ids are in the clear, so this test can find something");
+    for word in words {
+        assert!(!has(word), "{word}");
+    }
+}
+
+#[test]
+fn a_store_opens_with_its_own_key_only_and_says_which_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let (right, wrong) =
+        (key_file(&dir, "right", "a key of sixteen bytes"), key_file(&dir, "wrong", "some other key of bytes"));
+    let store = Store::open_with(&path, &right).unwrap();
+    assert!(put(&store, version(&vpc("vpc-1"), 1, json!({}))));
+    drop(store);
+    let err = Store::open_with(&path, &wrong).unwrap_err();
+    let says = err.to_string();
+    assert!(matches!(err, StoreError::WrongKey { .. }) && says.contains("wrong holds key"), "{says}");
+    let err = Store::open(&path).unwrap_err();
+    assert!(matches!(err, StoreError::NoKey { .. }), "no new key is made for an old store: {err}");
+    let err = Store::open_with(&path, &key_file(&dir, "short", "short")).unwrap_err();
+    assert!(matches!(err, StoreError::NoKeyIn { .. }), "{err}");
+    let store = Store::open_with(&path, &right).unwrap();
+    assert!(store.trouble().is_none() && store.current(&vpc("vpc-1")).unwrap().is_some(), "nothing was set aside");
+}
+
+#[test]
+fn rekey_leaves_everything_readable_with_the_new_key_and_nothing_with_the_old() {
+    let (dir, store) = fresh();
+    let path = dir.path().join("store");
+    let text = noise(1 << 16);
+    store.commit_blocking(Batch::of(|b| b.plan(&Hash::of_bytes(b"plan"), &text))).unwrap();
+    let spec = json!({ "tags": { "Name": "web" } });
+    assert!(put(&store, version(&vpc("vpc-1"), 1, spec)));
+    let counts = store.counts().unwrap();
+    drop(store);
+    let (old, new) = (path.join(secret::OWN_FILE), key_file(&dir, "new", "a new key of the store"));
+    // What a rekey that was killed while it wrote leaves behind.
+    fs::create_dir(path.join("sled.rekeyed")).unwrap();
+    fs::write(path.join("sled.rekeyed/db"), b"half").unwrap();
+    assert_eq!(Store::rekey(&path, &old, &new).unwrap(), counts.values().sum::<u64>());
+    assert!(matches!(Store::open(&path), Err(StoreError::WrongKey { .. })));
+    let store = Store::open_with(&path, &new).unwrap();
+    assert_eq!(store.counts().unwrap(), counts);
+    assert_eq!(store.plan::<String>(&Hash::of_bytes(b"plan")).unwrap().unwrap(), text);
+    assert_eq!(store.find("web").unwrap(), [vpc("vpc-1")]);
+    assert!(store.trouble().is_none());
+    sound(&store);
+    drop(store);
+    let names: BTreeSet<String> =
+        fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["lock", "mark", "sled", "store-key"].map(String::from).into());
+    // Killed between the two renames: the new one is whole, and takes its place.
+    fs::rename(path.join("sled"), path.join("sled.rekeyed")).unwrap();
+    let store = Store::open_with(&path, &new).unwrap();
+    assert_eq!(store.counts().unwrap(), counts);
+    assert!(store.trouble().is_none());
 }
 
 #[test]
@@ -671,7 +764,9 @@ proptest::proptest! {
 impl Store {
     pub(crate) fn forge_audit(&self, seq: u64, entry: Option<&crate::model::audit::Entry>) {
         let key = keys::number(seq);
-        let chunks = entry.map(|e| envelope::seal(Tree::Audit, &key, &serde_json::to_vec(e).unwrap()).unwrap());
+        let chunks = entry.map(|e| {
+            envelope::seal(self.engine().secret(), Tree::Audit, &key, &serde_json::to_vec(e).unwrap()).unwrap()
+        });
         self.engine().write(&[((Tree::Audit, key), chunks)].into()).unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! The scrub: every value read, hashed and parsed, and what must belong together looked up.
 use super::{
     Store, documents,
-    engine::{Engine, is_schema},
+    engine::{Engine, is_clear},
     error::Result,
-    keys::{self, Parts, Tree},
+    keys::{self, NameKey, Parts, Tree},
     records, versions,
 };
 use crate::model::{
@@ -45,7 +45,7 @@ impl Store {
         let mut report = Report::default();
         for tree in Tree::ALL {
             self.engine().scan(tree, &[], &[], |item| {
-                if is_schema(tree, &item.key) {
+                if is_clear(tree, &item.key) {
                     return Ok(versions::go_on());
                 }
                 report.values += 1;
@@ -73,7 +73,7 @@ impl Store {
     pub(super) fn count(&self, tree: Tree) -> Result<u64> {
         let mut n = 0;
         self.engine().scan(tree, &[], &[], |item| {
-            n += u64::from(!is_schema(tree, &item.key));
+            n += u64::from(!is_clear(tree, &item.key));
             Ok(versions::go_on())
         })?;
         Ok(n)
@@ -110,6 +110,7 @@ fn fault(engine: &Engine, tree: Tree, key: &[u8], plain: &[u8]) -> Result<Option
         Tree::Meta => match Parts::of(key).and_then(|mut p| p.text()).as_deref() {
             Some(".audit-head") => parsed::<Head>(tree, key, plain),
             Some(".next-arrival" | ".commits") => parsed::<u64>(tree, key, plain),
+            Some(".name-key") => (plain.len() != size_of::<NameKey>()).then(|| "it is no key".to_owned()),
             _ => parsed::<serde::de::IgnoredAny>(tree, key, plain),
         },
     })

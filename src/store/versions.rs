@@ -189,7 +189,7 @@ fn put_names(view: &mut View<'_>, key: &ResourceKey, s: &Stored) -> Result<()> {
     let aliases = s.aliases.iter().map(|a| (Role::Alias, a.0.as_str()));
     let name = s.name.iter().map(|n| (Role::Name, n.as_str()));
     for (role, text) in id.into_iter().chain(aliases).chain(name) {
-        let at = keys::name(role, text, key);
+        let at = keys::name(view.engine().name_key(), role, text, key);
         // AWS has no such long names; one that came all the same is in the version, and only not found by it.
         if !text.is_empty() && text.len() <= ID_BYTES_MAX && !view.has(Tree::Names, &at)? {
             view.put(Tree::Names, at, Vec::new());
@@ -329,7 +329,7 @@ impl Store {
             out.insert(key);
         }
         for role in [Role::Id, Role::Alias, Role::Name] {
-            let prefix = keys::Key::new().byte(role as u8).text(text).done();
+            let prefix = keys::names(self.engine().name_key(), role, text);
             self.engine().scan(Tree::Names, &prefix, &[], |item| {
                 let rest = keys::Key::new().bytes(item.key.get(prefix.len()..).unwrap_or_default()).done();
                 let key = resource_of(Tree::Names, &rest)?;

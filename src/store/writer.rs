@@ -65,7 +65,7 @@ fn commit(engine: &Engine, mark: &mut Mark, failure: &Failure, batches: Vec<Batc
         let mut group = Group::default();
         let results: Vec<Result<Committed>> = batches.into_iter().map(|b| group.add(engine, b)).collect();
         if results.iter().any(Result::is_ok) {
-            let number = group.number(mark.last())?;
+            let number = group.number(engine, mark.last())?;
             engine.write(&group.writes)?;
             engine.barrier()?;
             mark.set(number);
@@ -92,12 +92,12 @@ struct Group {
 }
 impl Group {
     /// Gives the transaction its number; an empty one has that of the one before.
-    fn number(&mut self, last: u64) -> Result<u64> {
+    fn number(&mut self, engine: &Engine, last: u64) -> Result<u64> {
         if self.writes.is_empty() {
             return Ok(last);
         }
         let (key, number) = (documents::meta_own(COMMITS), last + 1);
-        let chunks = envelope::seal(Tree::Meta, &key, number.to_string().as_bytes())?;
+        let chunks = envelope::seal(engine.secret(), Tree::Meta, &key, number.to_string().as_bytes())?;
         self.writes.insert((Tree::Meta, key), Some(chunks));
         Ok(number)
     }
@@ -116,7 +116,7 @@ impl Group {
             .map(|((tree, key), value)| {
                 let chunks = match value {
                     // What stands in a key-only tree is in its keys.
-                    Some(plain) => Some(envelope::seal(*tree, key, plain)?),
+                    Some(plain) => Some(envelope::seal(engine.secret(), *tree, key, plain)?),
                     None => None,
                 };
                 Ok(((*tree, key.clone()), chunks))

@@ -109,3 +109,60 @@ async fn readiness_says_what_a_deletion_would_cost_today() {
     let page = site.run(&["readiness", &bare]).await.ok().stdout;
     assert!(page.contains("Data would be lost") && page.contains(&bare) && !page.contains(&copied), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_linked_without_something_that_failed_is_linked_again_with_it_by_resume() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+    site.run(&["snapshot", "--label", "golden"]).await.ok();
+    before.env.teardown(&ec2).await;
+    // Both NAT gateways are refused for good: the private route tables can have all but their default route.
+    site.aws.fail("CreateNatGateway", 2, "InvalidParameterValue", 400);
+    let restored =
+        site.run(&["restore", "--vpc", &before.env.vpc, "--at", "golden", "--yes", "--output", "json"]).await;
+    assert_eq!(restored.code, 3, "{}\n{}", restored.stdout, restored.stderr);
+    let receipt = restored.json();
+    let items = receipt["items"].as_array().unwrap();
+    let of = |kind: &str, outcome: &str| {
+        let rows = items.iter().filter(|i| i["resource"].as_str().unwrap().contains(&format!("/ec2:{kind}/")));
+        rows.filter(|i| i["outcome"] == outcome).collect::<Vec<_>>()
+    };
+    let (failed, tables) = (of("nat-gateway", "failed"), of("route-table", "differs"));
+    assert_eq!((failed.len(), tables.len(), of("route-table", "blocked").len()), (2, 2, 0), "{receipt:#}");
+    for table in tables {
+        let differences = table["differences"].as_array().unwrap();
+        assert_eq!(differences.len(), 1, "{table:#}");
+        let why = differences[0]["why"].as_str().unwrap();
+        assert!(why.starts_with("nat-") && why.ends_with(" did not come back: see there"), "{table:#}");
+        // Its subnets are associated already.
+        let id = table["new_id"].as_str().unwrap();
+        let found = ec2.describe_route_tables().route_table_ids(id).send().await.unwrap();
+        assert!(!found.route_tables()[0].associations().is_empty(), "{table:#}");
+    }
+    let resumed = site.run(&["resume", receipt["restore"].as_str().unwrap()]).await;
+    assert_eq!(resumed.code, 0, "{}\n{}", resumed.stdout, resumed.stderr);
+    before.assert_back(&ec2).await;
+    assert!(site.json(&["audit", "verify"]).await["broken"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_table_knows_is_stored_beside_the_spec_and_counted() {
+    let site = Site::new().await;
+    let ec2 = site.ec2();
+    let vpc = ec2.create_vpc().cidr_block("10.0.0.0/16").send().await.unwrap().vpc.unwrap().vpc_id.unwrap();
+    site.json(&["snapshot"]).await;
+    let known = site.json(&["show", &vpc]).await;
+    assert!(known["unmapped"].is_null(), "{known:#}");
+    // One day AWS describes VPCs with a member that neither the SDK nor a table has.
+    site.aws.say_also("DescribeVpcs", "dhcpOptionsId", "quantumState", "entangled");
+    let sweep = site.json(&["snapshot"]).await;
+    let unmapped = sweep["scopes"].as_object().unwrap().values().map(|c| c["unmapped"].as_u64().unwrap()).sum::<u64>();
+    let vpcs = ec2.describe_vpcs().send().await.unwrap().vpcs().len() as u64;
+    assert_eq!(unmapped, vpcs, "one of each: {sweep:#}");
+    let shown = site.json(&["show", &vpc]).await;
+    assert_eq!(shown["unmapped"], serde_json::json!({"quantumState": "entangled"}), "{shown:#}");
+    assert_eq!(shown["spec"], known["spec"]);
+    let page = site.run(&["snapshot"]).await.ok().stdout;
+    assert!(page.contains(&format!("{vpcs} elements of answers are new to this version")), "{page}");
+}

@@ -1,6 +1,7 @@
 //! Delete and recreate: what the agent made in place of what it deleted.
 use crate::site::{Before, Site};
 use aws_sdk_ec2::{Client, types as sdk};
+use kit::Environment;
 use serde_json::Value;
 
 fn ports(from: i32, to: i32) -> aws_sdk_ec2::types::builders::IpPermissionBuilder {
@@ -27,6 +28,43 @@ async fn another_group(agent: &Client, env: &kit::Environment) -> String {
     let call = agent.authorize_security_group_ingress().group_id(&made);
     call.ip_permissions(ports(22, 22).ip_ranges(open).build()).send().await.unwrap();
     made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h6_rules_of_survivors_that_were_revoked_to_delete_a_group_come_back_with_its_new_id() {
+    let site = Site::new().await;
+    site.configure("mode = \"approve\"");
+    let ec2 = site.ec2();
+    let before = Before::build(&ec2).await;
+    let (env, app) = (&before.env, before.env.group_app.as_str());
+    let _daemon = site.daemon().await;
+    let agent = site.agent().await;
+    let revoke = |group: &str, rule: sdk::IpPermission| {
+        agent.revoke_security_group_ingress().group_id(group).ip_permissions(rule)
+    };
+    let named_app = |port| ports(port, port).user_id_group_pairs(named(app)).build();
+    // AWS deletes no group that a rule names.
+    assert!(agent.delete_security_group().group_id(app).send().await.is_err());
+    revoke(&env.group_data, named_app(5432)).send().await.unwrap();
+    revoke(&env.group_monitoring, named_app(4317)).send().await.unwrap();
+    let out = ports(9000, 9010).user_id_group_pairs(named(app)).build();
+    agent.revoke_security_group_egress().group_id(&env.group_data).ip_permissions(out).send().await.unwrap();
+    agent.delete_security_group().group_id(app).send().await.unwrap();
+
+    let incident = site.whole_incident_in("awaiting-approval").await;
+    about(&incident["lost"], app);
+    let plan = site.json(&["plan", incident["id"].as_str().unwrap()]).await;
+    for survivor in [&env.group_data, &env.group_monitoring] {
+        assert_eq!(about(&plan["steps"], survivor)["verb"], "rewire", "{plan:#}");
+    }
+    site.json(&["approve", plan["digest"].as_str().unwrap()]).await;
+    site.incident_in("restored").await;
+    before.assert_back(&ec2).await;
+    let again = Environment::find(&ec2).await;
+    assert_ne!(again.group_app, app);
+    let groups = ec2.describe_security_groups().group_ids(&env.group_monitoring).send().await.unwrap();
+    let rules = groups.security_groups()[0].ip_permissions().iter().flat_map(|p| p.user_id_group_pairs());
+    assert_eq!(rules.filter_map(|p| p.group_id()).collect::<Vec<_>>(), [again.group_app.as_str()]);
 }
 
 /// Deletes a subnet, and makes one of its block in the other zone.

@@ -1194,6 +1194,67 @@ def modify_snapshot_attribute(self):
     return EmptyResult() if changes else modify_snapshot_by_lists(self)
 
 
+# --- snapshots of an instance's volumes ---
+# AWS: CreateSnapshots leaves out the root, or the other volumes, that it is told to, and copies the volumes' tags when asked.
+@replace(EC2Response)
+def create_snapshots(self):
+    which = self._get_param("InstanceSpecification", {})
+    instance = self.ec2_backend.get_instance(which["InstanceId"])
+    left = which.get("ExcludeDataVolumeIds") or []
+    tags = self._parse_tag_specification().get("snapshot", {})
+    made = []
+    for device, volume in instance.get_block_device_mapping:
+        is_root = device == instance.root_device_name
+        if volume.volume_id in left:
+            if is_root:
+                raise error("InvalidParameterValue", f"'{volume.volume_id}' is the boot volume.")
+            continue
+        if is_root and str(which.get("ExcludeBootVolume")).lower() == "true":
+            continue
+        snapshot = self.ec2_backend.create_snapshot(volume.volume_id, self._get_param("Description", ""))
+        if self._get_param("CopyTagsFromSource") == "volume":
+            snapshot.add_tags({t["key"]: t["value"] for t in self.ec2_backend.get_volume(volume.volume_id).get_tags()})
+        snapshot.add_tags(tags)
+        made.append(snapshot)
+    return ActionResult({"Snapshots": made})
+
+
+# --- locked snapshots ---
+# AWS: a snapshot can be locked, and is then not deleted.
+@replace(EC2Response)
+def lock_snapshot(self):
+    snapshot = self.ec2_backend.get_snapshot(self._get_param("SnapshotId"))
+    snapshot.lock_state = self._get_param("LockMode")
+    return ActionResult({"SnapshotId": snapshot.id, "LockState": snapshot.lock_state})
+
+
+@replace(EC2Response)
+def describe_locked_snapshots(self):
+    wanted = self._filters_from_querystring().get("lock-state")
+    locked = [s for s in self.ec2_backend.snapshots.values() if getattr(s, "lock_state", None)]
+    rows = [{"SnapshotId": s.id, "LockState": s.lock_state} for s in locked if wanted is None or s.lock_state in wanted]
+    return ActionResult({"Snapshots": rows})
+
+
+def refuse_deleting_a_locked_snapshot(self, snapshot_id, *args, **kwargs):
+    if getattr(self.snapshots.get(snapshot_id), "lock_state", None):
+        raise error("OperationNotPermitted", f"The snapshot '{snapshot_id}' is locked.")
+
+
+wrap(EC2Backend, "delete_snapshot", pre=refuse_deleting_a_locked_snapshot)
+
+
+# AWS: images are found by the snapshots that they are made of.
+image_filter_value = Ami.get_filter_value
+
+
+@replace(Ami)
+def get_filter_value(self, filter_name, method_name=None):
+    if filter_name == "block-device-mapping.snapshot-id":
+        return [disk.get("Ebs", {}).get("SnapshotId") for disk in self.block_device_mappings]
+    return image_filter_value(self, filter_name, method_name)
+
+
 # --- launch templates ---
 # AWS: the tags of a template are its own; they are not in the data of its first version.
 def template_without_its_tags(template, result, note, *args, **kwargs):
@@ -1206,6 +1267,8 @@ def template_without_its_tags(template, result, note, *args, **kwargs):
 
 
 wrap(LaunchTemplate, "__init__", post=template_without_its_tags)
+# AWS: a template's tags can be changed afterwards.
+LaunchTemplate.tags = property(lambda self: self.get_tags(), lambda self, value: None)
 
 
 # --- endpoints ---
@@ -1259,6 +1322,11 @@ def register_image(self):
     image.virtualization_type = self._get_param("VirtualizationType") or "paravirtual"
     image.root_device_name = self._get_param("RootDeviceName") or image.root_device_name
     image.boot_mode = self._get_param("BootMode")
+    disks = self._get_param("BlockDeviceMappings", []) or []
+    root = next((d for d in disks if d.get("DeviceName") == image.root_device_name), {})
+    if root.get("Ebs", {}).get("SnapshotId"):
+        self.ec2_backend.snapshots.pop(image.ebs_snapshot.id)
+        image.ebs_snapshot = self.ec2_backend.get_snapshot(root["Ebs"]["SnapshotId"])
     return ActionResult({"ImageId": image.id})
 
 
@@ -1343,8 +1411,9 @@ def dispatch(self, request, full_url=None, headers=None):
         with IN_LINE.get(self.service_name) or contextlib.nullcontext():
             self.setup_class(request, full_url, headers)
             action = self._get_action()
-            CALLS.append((self.current_account, self.service_name, action))
-            if self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true":
+            dry_run = self.service_name == "ec2" and str(self.querystring.get("DryRun", [""])[0]).lower() == "true"
+            CALLS.append((self.current_account, self.service_name, f"{action}?DryRun" if dry_run else action))
+            if dry_run:
                 return refusal(self, 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
             return _call(self)
     except NotImplementedError as problem:

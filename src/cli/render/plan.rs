@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     model::ResourceKey,
-    plan::{Conflict, Loss, Plan, Step, Verb},
+    plan::{Blocker, Conflict, Human, Loss, Plan, Step, Verb},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,9 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
     if !things.scopes().is_empty() {
         page.field("In", things.scopes());
     }
+    if let Some(into) = &plan.into {
+        page.field("Into", format_args!("{into}; nothing is changed where it was"));
+    }
     page.field("Digest", &plan.digest);
 
     if plan.is_empty() {
@@ -43,6 +46,8 @@ pub fn plan(page: &mut Page<'_>, plan: &Plan) {
         page.line(2, "What others changed since is kept; to put it back too, plan again with --overwrite and the id.");
     }
     losses(page, &plan.losses, &things);
+    blockers(page, &plan.blockers);
+    humans(page, &plan.humans, &things);
     if !plan.notes.is_empty() {
         page.heading("Notes");
         plan.notes.iter().for_each(|n| page.line(2, n));
@@ -117,6 +122,29 @@ pub fn conflicts(page: &mut Page<'_>, conflicts: &[Conflict], things: &Things) {
                 ),
             );
         }
+    }
+}
+
+fn blockers(page: &mut Page<'_>, blockers: &[Blocker]) {
+    if blockers.is_empty() {
+        return;
+    }
+    page.heading("Beyond quotas");
+    for blocker in blockers {
+        page.mark(2, Mark::Trouble, blocker);
+    }
+    if blockers.iter().any(Blocker::is_certain) {
+        page.line(2, "It cannot start so: raise that in Service Quotas or make room, then plan again.");
+    }
+}
+
+pub fn humans(page: &mut Page<'_>, humans: &[Human], things: &Things) {
+    if humans.is_empty() {
+        return;
+    }
+    page.heading("Others must act");
+    for h in humans {
+        page.mark(2, Mark::Trouble, format_args!("{}: {} must {}", things.say(&h.resource, None), h.who, h.what));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A receipt: N of N restored, what differs and why, what did not come back, the new ids. And the lines before it.
 use super::{
     page::{Look, Mark, Page},
-    plan::{conflicts, losses},
+    plan::{conflicts, humans, losses},
     values::{Things, between, clock, value},
 };
 use crate::restore::{
@@ -20,6 +20,9 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
     if !things.scopes().is_empty() {
         page.field("In", things.scopes());
     }
+    if let Some(into) = &r.into {
+        page.field("Into", into);
+    }
     page.field("Restore", format_args!("{} of plan {}, ended {}", r.restore, r.plan.short(), clock(r.ended)));
 
     for (outcome, heading) in [
@@ -27,8 +30,10 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
         (Outcome::Blocked, "Not tried, because what they need failed"),
         (Outcome::Skipped, "Not restored, as the plan said"),
         (Outcome::Differs, "There, but not as they were"),
+        (Outcome::Restored, "Restored another way"),
     ] {
-        let items: Vec<&Item> = r.items.iter().filter(|i| i.outcome == outcome).collect();
+        let said = |i: &&Item| i.outcome == outcome && (outcome != Outcome::Restored || !i.differences.is_empty());
+        let items: Vec<&Item> = r.items.iter().filter(said).collect();
         if items.is_empty() {
             continue;
         }
@@ -39,7 +44,12 @@ pub fn receipt(page: &mut Page<'_>, r: &Receipt) {
     }
     losses(page, &r.losses, &things);
     conflicts(page, &r.conflicts, &things);
+    humans(page, &r.humans, &things);
     new_ids(page, r);
+    if r.terraform.is_some() {
+        page.gap();
+        page.next("For Terraform's state", format_args!("receipt {} --terraform", r.restore));
+    }
     if r.items.iter().any(|i| matches!(i.outcome, Outcome::Failed | Outcome::Blocked)) {
         page.gap();
         page.next("To try again what failed", format_args!("resume {}", r.restore));
@@ -53,7 +63,8 @@ fn item(page: &mut Page<'_>, i: &Item, things: &Things) {
         _ => String::new(),
     };
     let why = i.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
-    page.mark(2, Mark::Trouble, format_args!("{thing}{now}{why}"));
+    let mark = if i.outcome == Outcome::Restored { Mark::Good } else { Mark::Trouble };
+    page.mark(2, mark, format_args!("{thing}{now}{why}"));
     for d in &i.differences {
         let c = &d.change;
         page.line(6, format_args!("{}: {} → {} ({})", c.path, value(&c.from), value(&c.to), d.why));

@@ -65,6 +65,14 @@ pub fn status(page: &mut Page<'_>, s: &Status) {
         });
         page.table(2, &["SOURCE", "POLLED", "LAST RECORD", "LAG", "ERROR"], 0, rows);
     }
+    if !s.copies.is_empty() {
+        page.heading("Copies of volumes");
+        let rows = s.copies.iter().map(|c| {
+            let newest = c.newest.map_or("none".to_owned(), |t| age(now, t));
+            vec![c.rule.clone(), c.scope.to_string(), c.volumes.to_string(), newest]
+        });
+        page.table(2, &["TAG", "IN", "VOLUMES", "NEWEST COPY"], 0, rows);
+    }
     if !s.incidents.is_empty() {
         page.heading("Incidents");
         incident::table(page, 2, &s.incidents);
@@ -109,8 +117,12 @@ fn sweep_counts(sweep: &Sweep) -> String {
         0 => String::new(),
         n => format!("; {} could not be read", count(n, "kind")),
     };
+    let unmapped = match sum(|c| c.unmapped) {
+        0 => String::new(),
+        n => format!("; {n} elements of answers are new to this version: kept, not restored"),
+    };
     format!(
-        "{} seen, {} changed, {} gone{errors}",
+        "{} seen, {} changed, {} gone{errors}{unmapped}",
         count(usize::try_from(sum(|c| c.seen)).unwrap_or(usize::MAX), "resource"),
         sum(|c| c.changed),
         sum(|c| c.gone)

@@ -211,6 +211,7 @@ impl Kind for CapacityReservation {
         "Capacity Blocks (bought) and interruptible reservations (split off another): neither is made again",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_capacity_reservation";
     const IMMUTABLE: &'static [&'static str] = &[
         "instance_type",
         "instance_platform",

@@ -9,7 +9,10 @@ use crate::{
         names::{acm_pca, ec2},
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{operation::create_customer_gateway::builders::CreateCustomerGatewayInputBuilder, types as sdk};
 
@@ -77,6 +80,15 @@ impl Kind for CustomerGateway {
         &["ec2:DescribeTags", "ec2:CreateCustomerGateway", "ec2:CreateTags", "ec2:DeleteTags"];
     const NEVER_BACK: &'static [&'static str] = &["its id"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_customer_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-4FB7FF5D",
+        name: "Customer gateways per region",
+        default: 50,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] =
         &["certificate_arn", "device_name", "bgp_asn_extended", "type", "ip_address", "bgp_asn"];
 

@@ -84,6 +84,7 @@ impl Kind for DhcpOptions {
         &["ec2:DescribeTags", "ec2:CreateDhcpOptions", "ec2:CreateTags", "ec2:DeleteTags"];
     const NEVER_BACK: &'static [&'static str] = &["the id of the DHCP options"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpc_dhcp_options";
     const IMMUTABLE: &'static [&'static str] = &["dhcp_configurations"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {

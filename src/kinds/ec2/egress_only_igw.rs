@@ -9,7 +9,10 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::operation::create_egress_only_internet_gateway::builders::CreateEgressOnlyInternetGatewayInputBuilder;
 use aws_sdk_ec2::types as sdk;
@@ -81,6 +84,15 @@ impl Kind for EgressOnlyIgw {
         &["ec2:DescribeTags", "ec2:CreateEgressOnlyInternetGateway", "ec2:CreateTags", "ec2:DeleteTags"];
     const NEVER_BACK: &'static [&'static str] = &["the id of the egress-only internet gateway"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_egress_only_internet_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-45FE3B85",
+        name: "Egress-only internet gateways per Region",
+        default: 5,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["attachments"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {

@@ -16,6 +16,7 @@ use crate::{
     model::Alias,
     plan::{
         facts::Phase,
+        preflight::{Per, Quota},
         readiness::{Copies, Cost, Ready},
     },
 };
@@ -326,6 +327,15 @@ impl Kind for ElasticIp {
     const NEVER_BACK: &'static [&'static str] =
         &["its allocation id and association id", "the address itself, once another account has it"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_eip";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-0263D0A3",
+        name: "EC2-VPC Elastic IPs",
+        default: 5,
+        per: Per::Region,
+        uses: |s| u32::from(s["public_ipv4_pool"].as_str().is_none_or(|pool| pool == "amazon")),
+    }];
     const PERISHABLE: bool = true;
     const IMMUTABLE: &'static [&'static str] =
         &["public_ip", "public_ipv4_pool", "network_border_group", "customer_owned_ip", "customer_owned_ipv4_pool"];

@@ -144,6 +144,7 @@ impl Kind for FlowLog {
     ];
     const NEVER_BACK: &'static [&'static str] = &["its id", "the traffic between its deletion and its restore"];
     const PHASE: Phase = Phase::Rules;
+    const TERRAFORM: &'static str = "aws_flow_log";
     const IMMUTABLE: &'static [&'static str] = &[
         "deliver_logs_permission_arn",
         "deliver_cross_account_role",

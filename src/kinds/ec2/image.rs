@@ -471,6 +471,7 @@ impl Kind for Image {
         "its watermarks, its fast launch settings, and which instance types it is meant for",
     ];
     const PHASE: Phase = Phase::Data;
+    const TERRAFORM: &'static str = "aws_ami";
     // H24: the recycle bin empties itself.
     const PERISHABLE: bool = true;
     const IMMUTABLE: &'static [&'static str] = &[

@@ -3,7 +3,8 @@
 //! A launch makes the primary interface with the addresses that it had (H15), the root volume, and the volumes that go with
 //! the instance, each from the newest copy of what it held. Everything else that was attached has a kind of its own that attaches
 //! it. AWS lets no launch choose the snapshot of the root, so a root whose newest copy is to come back is registered as an image
-//! first. Members of an Auto Scaling group are the group's business (H22).
+//! first. The instance then has that image's id for good; a tag of ours says which image it stands for, and that is what its
+//! spec holds. Members of an Auto Scaling group are the group's business (H22).
 use super::{
     FILTER_VALUES_MAX, all, converge_tags, failed, filter, found, held, is_group_member, is_managed, key_pair, only,
     snapshot, tag_calls, tags_on_create, unbuildable, volume,
@@ -13,13 +14,14 @@ use crate::{
     input,
     kinds::{
         Kind, Seen, Settled, Step, Which,
-        mirror::{Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tags, merged},
+        mirror::{Coverage, FromSdk, Give, Input, Inputs, LateRef, Ref, Set, Tag as _, Tags, merged},
         names::{ec2, iam, kms, license_manager, resource_groups},
     },
     mirror,
     model::Alias,
     plan::{
         facts::Phase,
+        preflight::{Per, Quota},
         readiness::{Copies, Cost, Ready},
     },
 };
@@ -36,6 +38,7 @@ use futures_util::{
     future::{BoxFuture, try_join_all},
     stream::{self, StreamExt, TryStreamExt},
 };
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 mirror! {
@@ -109,6 +112,7 @@ mirror! {
     }
     also {
         stopped: Option<bool>, // only true is written
+        root_image: Option<String>, // the image that stands for image_id, where the root was registered from its snapshot
         detailed_monitoring: Option<bool>,
         user_data: Option<String>, // DescribeInstanceAttribute
         disable_api_termination: Option<bool>, // DescribeInstanceAttribute
@@ -750,6 +754,10 @@ input! {
 
 pub struct Instance;
 
+/// The tag of an instance that was launched from an image of its root's copy: the image that it had before. It stays for as
+/// long as the instance does, also where the image itself is deregistered.
+const IMAGE_TAG: &str = "rollbackd:image";
+
 // ---- reading ------------------------------------------------------------------------------------------------------
 
 fn is_ours(i: &sdk::Instance) -> bool {
@@ -781,6 +789,17 @@ async fn attributes(cx: &Cx, id: &str) -> Result<Option<Attribute>, Failure> {
             .await?;
     let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
     merged(parts).map_err(|e| Failure::unbuildable(action, e))
+}
+
+/// The vCPUs that an instance takes of the quota of standard families while it runs on demand (EC2 user guide, "On-Demand
+/// Instance quotas"). An instance says its cores itself; one that says none, or stands still, counts nothing.
+fn standard_vcpus(spec: &Value) -> u32 {
+    let family = spec["instance_type"].as_str().and_then(|t| t.split('.').next()).unwrap_or_default();
+    let letters = family.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+    let standard = matches!(letters, "a" | "c" | "d" | "h" | "i" | "im" | "is" | "m" | "r" | "t" | "z");
+    let counted = standard && spec["instance_lifecycle"].is_null() && spec["stopped"] != true;
+    let number = |member: &str| spec["cpu_options"][member].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    if counted { number("core_count") * number("threads_per_core") } else { 0 }
 }
 
 /// Only these families have CPU credits (EC2 user guide, "Burstable performance instances").
@@ -859,6 +878,10 @@ fn spec(id: &str, i: &sdk::Instance, attributes: Attribute, beside: &Beside) -> 
     let monitoring = i.monitoring.as_ref().and_then(|m| m.state.as_ref());
     spec.detailed_monitoring =
         matches!(monitoring, Some(MonitoringState::Enabled | MonitoringState::Pending)).then_some(true);
+    let stands_for = i.tags().iter().find(|t| t.key() == Some(IMAGE_TAG)).and_then(|t| t.value());
+    if let Some(original) = stands_for.filter(|v| v.starts_with("ami-")) {
+        spec.root_image = spec.image_id.replace(Ref::new(original)).map(|image| image.0);
+    }
     let text = |v: Option<AttributeValue>| v.and_then(|v| v.value).filter(|v| !v.is_empty());
     spec.user_data = text(attributes.user_data);
     // What is not protected is what everything starts as.
@@ -915,8 +938,8 @@ impl BlockDevice {
     }
 }
 
-async fn image(cx: &Cx, filters: [sdk::Filter; 1]) -> Result<Option<sdk::Image>, Failure> {
-    let call = cx.ec2.describe_images().set_filters(Some(filters.into())).include_deprecated(true);
+async fn image(cx: &Cx, filters: Vec<sdk::Filter>) -> Result<Option<sdk::Image>, Failure> {
+    let call = cx.ec2.describe_images().set_filters(Some(filters)).include_deprecated(true);
     Ok(call.send().await.map_err(failed("ec2:DescribeImages"))?.images.unwrap_or_default().pop())
 }
 
@@ -980,7 +1003,10 @@ fn disks(
 async fn root_image(cx: &Cx, spec: &Spec, source: Option<&sdk::Image>, copy: &str) -> Result<String, Failure> {
     let action = "ec2:RegisterImage";
     let name = format!("rollbackd root {copy}");
-    if let Some(made) = image(cx, [filter("name", [&name])]).await? {
+    // Of the account's own: anybody may give a public image any name.
+    if let Some(made) =
+        image(cx, vec![filter("name", [&name]), filter("owner-id", [cx.scope.account.as_str()])]).await?
+    {
         return held("ec2:DescribeImages", "imageId", made.image_id);
     }
     let root = spec.root_device_name.clone();
@@ -1026,6 +1052,10 @@ async fn interface(cx: &Cx, spec: &Spec) -> Result<Option<sdk::InstanceNetworkIn
         given.private_ip_addresses = None;
         given.private_ip_address = row.private_ip_address.clone();
     }
+    // One that ran without a public address shall have none, whatever its subnet gives; of a stopped one nothing can be told.
+    if let Some(given) = given.as_mut().filter(|_| spec.stopped != Some(true)) {
+        given.associate_public_ip_address.get_or_insert(false);
+    }
     Ok(given)
 }
 
@@ -1056,7 +1086,7 @@ async fn cpu_options(cx: &Cx, spec: &Spec) -> Result<Option<sdk::CpuOptionsReque
 async fn launched(cx: &Cx, spec: &Spec) -> Result<RunInstancesInputBuilder, Failure> {
     let action = "ec2:RunInstances";
     let source = match &spec.image_id {
-        Some(id) => image(cx, [filter("image-id", [&id.0])]).await?,
+        Some(id) => image(cx, vec![filter("image-id", [&id.0])]).await?,
         None => None,
     };
     let ids: Vec<String> = spec.block_device_mappings.iter().filter_map(|d| d.volume().map(str::to_owned)).collect();
@@ -1365,6 +1395,15 @@ impl Kind for Instance {
         "the place in an Auto Scaling group: the group launches its members",
     ];
     const PHASE: Phase = Phase::Compute;
+    const TERRAFORM: &'static str = "aws_instance";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-1216C47A",
+        name: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances, in vCPUs",
+        default: 5,
+        per: Per::Region,
+        uses: standard_vcpus,
+    }];
     const IMMUTABLE: &'static [&'static str] = &[
         "image_id",
         "instance_type",
@@ -1397,7 +1436,13 @@ impl Kind for Instance {
         "cpu_credits",
         "key_pair",
     ];
+    const HARMLESS: &'static [&'static str] = &["root_image"];
     const REPORTED: &'static [(&'static str, &'static str)] = &[
+        (
+            "root_image",
+            "the root comes from its newest snapshot through this image, which rollbackd registered for that and left; \
+             `aws ec2 deregister-image --image-id` with its id removes it, and the instance stays",
+        ),
         ("architecture", "it follows from the image"),
         ("virtualization_type", "it follows from the image"),
         ("boot_mode", "it follows from the image"),
@@ -1418,8 +1463,17 @@ impl Kind for Instance {
     }
     async fn create(cx: &Cx, spec: &Spec, step: &Step) -> Result<String, Failure> {
         let action = "ec2:RunInstances";
-        let tags = tags_on_create(sdk::ResourceType::Instance, &spec.tags, step)?;
-        let call = launched(cx, spec).await?.tag_specifications(tags).client_token(step.token());
+        let mut tags = tags_on_create(sdk::ResourceType::Instance, &spec.tags, step)?;
+        let call = launched(cx, spec).await?;
+        let original = spec.image_id.as_ref().filter(|image| call.get_image_id().as_ref() != Some(&image.0));
+        if let Some(original) = original {
+            // With all tags taken by the spec there is no room to say it, and the image shows as another one.
+            let tag = sdk::Tag::make(IMAGE_TAG, &original.0).map_err(unbuildable(action))?;
+            if let Some(tags) = tags.tags.as_mut().filter(|t| t.len() < super::TAGS_MAX) {
+                tags.push(tag);
+            }
+        }
+        let call = call.tag_specifications(tags).client_token(step.token());
         let made = call.send_with(&cx.ec2_once).await.map_err(failed(action)).map_err(profile_is_new);
         let made = made.map_err(|mut f| {
             // An image that was registered a moment ago.
@@ -1464,7 +1518,7 @@ impl Kind for Instance {
             return Ready { cost: Cost::Nothing, lost, remedy: None };
         }
         Ready {
-            cost: Cost::Data,
+            cost: Cost::Memory,
             lost: "its memory, its instance store, and the volumes that go with it: see those".into(),
             remedy: Some(format!("aws ec2 modify-instance-attribute --instance-id {id} --disable-api-termination")),
         }
@@ -1546,6 +1600,7 @@ mod tests {
                 "InstanceType=m5.large",
                 "MaxCount=1",
                 "MinCount=1",
+                "NetworkInterface.1.AssociatePublicIpAddress=false",
                 "NetworkInterface.1.DeleteOnTermination=true",
                 "NetworkInterface.1.DeviceIndex=0",
                 "NetworkInterface.1.PrivateIpAddress=10.0.0.7",
@@ -1566,12 +1621,53 @@ mod tests {
             (register.get("Name"), register.get("BlockDeviceMapping.1.Ebs.SnapshotId"), register.get("Architecture")),
             ("rollbackd root snap-r", "snap-r", "x86_64")
         );
+        let run = calls.iter().find(|c| c.action == "RunInstances").unwrap().text();
+        assert!(run.contains("Key=rollbackd:image") && run.contains("Value=ami-1"), "{run}");
         assert!(launch(calls).contains(&"ImageId=ami-root".to_owned()));
         // A licence cannot be registered: such a root begins as its image.
         let mut windows = want();
         windows["platform_details"] = "Windows".into();
         Instance::create(&canned.cx(), &typed::<Instance>(&windows), &step()).await.unwrap();
         assert!(launch(canned.asked()).contains(&"ImageId=ami-1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn h21_an_image_of_the_same_copy_is_used_again_and_none_of_somebody_else() {
+        let snapshots: &'static str = snapshot_of("vol-root", "snap-r").leak();
+        let canned = Canned::new(move |call| match call.action.as_str() {
+            // Images of a name, where the owner is not said, are anybody's public ones too.
+            "DescribeImages" if call.get("Filter.1.Name") == "name" => {
+                let ours = call.get("Filter.2.Name") == "owner-id" && call.get("Filter.2.Value.1") == "111122223333";
+                let image = if ours { "ami-earlier" } else { "ami-foreign" };
+                Answer::Ok(format!("<imagesSet><item><imageId>{image}</imageId></item></imagesSet>"))
+            }
+            "DescribeImages" => IMAGE.into(),
+            "DescribeSnapshots" => Answer::Ok(format!("<snapshotSet>{snapshots}</snapshotSet>")),
+            "RunInstances" => "<instancesSet><item><instanceId>i-9</instanceId></item></instancesSet>".into(),
+            _ => "".into(),
+        });
+        Instance::create(&canned.cx(), &typed::<Instance>(&want()), &step()).await.unwrap();
+        let calls = canned.asked();
+        assert!(calls.iter().all(|c| c.action != "RegisterImage"));
+        assert!(launch(calls).contains(&"ImageId=ami-earlier".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn h21_an_image_that_stands_for_another_is_read_as_that_one() {
+        let row = |tag: &str| {
+            format!(
+                "<reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><imageId>ami-root</imageId><instanceState><name>running</name></instanceState><tagSet><item><key>{tag}</key><value>ami-1</value></item></tagSet></item></instancesSet></item></reservationSet>"
+            )
+        };
+        for (tag, image, root) in [(IMAGE_TAG, "ami-1", Some("ami-root")), ("image", "ami-root", None)] {
+            let row = row(tag);
+            let canned = Canned::new(move |call| match call.action.as_str() {
+                "DescribeInstances" => Answer::Ok(row.clone()),
+                _ => "".into(),
+            });
+            let spec = Instance::read(&canned.cx(), "i-1").await.unwrap().unwrap().spec;
+            assert_eq!((spec.image_id.unwrap().0.as_str(), spec.root_image.as_deref()), (image, root));
+        }
     }
 
     #[tokio::test]

@@ -131,6 +131,7 @@ impl Kind for InstanceConnectEndpoint {
     const NEVER_BACK: &'static [&'static str] =
         &["its id, its DNS names and the address of its network interface", "open connections through it"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_instance_connect_endpoint";
     const IMMUTABLE: &'static [&'static str] = &["subnet_id"];
     const GIVEN: &'static [&'static str] = &["preserve_client_ip", "security_group_ids", "ip_address_type"];
 

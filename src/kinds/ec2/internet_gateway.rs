@@ -10,7 +10,10 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::operation::{
     attach_internet_gateway::builders::AttachInternetGatewayInputBuilder,
@@ -122,6 +125,15 @@ impl Kind for InternetGateway {
     ];
     const NEVER_BACK: &'static [&'static str] = &["the id of the internet gateway"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_internet_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-A4707A72",
+        name: "Internet gateways per Region",
+        default: 5,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
         Ok(Self::describe(cx, only("internet-gateway-id", which)).await?.into_iter().filter_map(seen).collect())

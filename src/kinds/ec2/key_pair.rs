@@ -87,6 +87,7 @@ impl Kind for KeyPair {
     const NEVER_BACK: &'static [&'static str] =
         &["the id of the key pair", "the private key, where nobody kept it", "the comment within the public key"];
     const PHASE: Phase = Phase::Identity;
+    const TERRAFORM: &'static str = "aws_key_pair";
     const IMMUTABLE: &'static [&'static str] = &["key_name", "public_key"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
@@ -119,6 +120,9 @@ impl Kind for KeyPair {
     }
     fn natural_key(spec: &Spec) -> Option<String> {
         spec.key_name.clone()
+    }
+    fn terraform(_id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        spec.key_name.iter().map(|name| (Self::TERRAFORM, name.clone())).collect()
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         now.map_or_else(|| vec!["ec2:ImportKeyPair"], |now| tag_calls(&now.tags, &want.tags))

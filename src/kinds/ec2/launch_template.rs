@@ -1354,6 +1354,7 @@ impl Kind for LaunchTemplate {
         "the number of a version that was deleted alone, or that follows on more than 200 deleted ones: it comes back as a new version",
     ];
     const PHASE: Phase = Phase::Compute;
+    const TERRAFORM: &'static str = "aws_launch_template";
     const IMMUTABLE: &'static [&'static str] = &["launch_template_name"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {

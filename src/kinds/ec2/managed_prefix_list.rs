@@ -206,6 +206,7 @@ impl Kind for ManagedPrefixList {
     const NEVER_BACK: &'static [&'static str] =
         &["its id and its earlier versions", "its sharing with other accounts, and what they name it by"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_managed_prefix_list";
     const IMMUTABLE: &'static [&'static str] = &["address_family"];
     const GIVEN: &'static [&'static str] = &["prefix_list_name", "max_entries", "entries"];
     const REPORTED: &'static [(&'static str, &'static str)] = &[(

@@ -10,6 +10,8 @@ use crate::aws::{Class, Cx, Failure};
 use aws_sdk_ec2::{error::ProvideErrorMetadata, types as sdk};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use futures_util::future::{BoxFuture, join_all};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub mod capacity_reservation;
 pub mod customer_gateway;
@@ -59,7 +61,7 @@ impl Give<sdk::AttributeBooleanValue> for bool {
 /// Rows of one page of a describe call: the most that most of EC2's describe calls allow is 1000, the least 5.
 pub const PAGE_ROWS: i32 = 500;
 /// Tags that one resource can have; those under `aws:` do not count (EC2 "Tag restrictions").
-const TAGS_MAX: usize = 50;
+pub const TAGS_MAX: usize = 50;
 /// Values of one filter of a describe call (EC2 API, "Filter").
 pub const FILTER_VALUES_MAX: usize = 200;
 /// Resources of one CreateTags or DeleteTags call (EC2 API reference).
@@ -250,6 +252,36 @@ pub fn is_managed(operator: Option<&sdk::OperatorResponse>) -> bool {
 /// A member of an Auto Scaling group: the group makes it, and never this restore (H22).
 pub fn is_group_member(tags: &[sdk::Tag]) -> bool {
     tags.iter().any(|t| t.key() == Some("aws:autoscaling:groupName"))
+}
+
+/// What of an instance says whose business its volumes and interfaces are.
+pub struct Host {
+    pub root_device: Option<String>,
+    pub is_in_a_group: bool,
+}
+/// The instances that are there, by id.
+pub async fn hosts(cx: &Cx, ids: BTreeSet<String>) -> Result<BTreeMap<String, Host>, Failure> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut out = BTreeMap::new();
+    for ids in ids.chunks(FILTER_VALUES_MAX) {
+        let call = cx.ec2.describe_instances().filters(filter("instance-id", ids)).into_paginator();
+        let found = call.page_size(PAGE_ROWS).items().send().try_collect().await;
+        let reservations: Vec<sdk::Reservation> = found.map_err(failed("ec2:DescribeInstances"))?;
+        for i in reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()) {
+            let is_in_a_group = is_group_member(i.tags());
+            if let Some(id) = i.instance_id {
+                out.insert(id, Host { root_device: i.root_device_name, is_in_a_group });
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Rows that count against a quota that AWS applies to IPv4 and IPv6 apart: the larger of the two. A row that names
+/// neither is in both.
+fn per_family(rows: &Value, v4: &str, v6: &str) -> u32 {
+    let without = |other: &str| rows.as_array().into_iter().flatten().filter(|r| r[other].is_null()).count();
+    u32::try_from(without(v6).max(without(v4))).unwrap_or(u32::MAX)
 }
 
 /// What the call names is not in the recycle bin. EC2 says so with a code of "not found", or of a wrong state or value.

@@ -15,7 +15,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -267,6 +270,15 @@ impl Kind for NatGateway {
         "firewalls attached to it as a proxy",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_nat_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-FE5A380F",
+        name: "NAT gateways per Availability Zone",
+        default: 5,
+        per: Per::ZoneOf("subnet_id"),
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] =
         &["subnet_id", "vpc_id", "connectivity_type", "availability_mode", "auto_provision_zones"];
     const AFTER: &'static [&'static str] = &["ec2:internet-gateway"];

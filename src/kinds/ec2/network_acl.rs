@@ -16,7 +16,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -322,6 +325,15 @@ impl Kind for NetworkAcl {
     ];
     const NEVER_BACK: &'static [&'static str] = &["its id and the ids of its associations"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_network_acl";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-B4A6D682",
+        name: "Network ACLs per VPC",
+        default: 200,
+        per: Per::Owner("vpc_id"),
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("is_default", "the default NACL comes only with its VPC; its entries can be rewritten")];
@@ -388,6 +400,9 @@ impl Kind for NetworkAcl {
         }
     }
 
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        vec![(if spec.is_default() { "aws_default_network_acl" } else { Self::TERRAFORM }, id.to_owned())]
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateNetworkAcl"] };
         let tags = tag_calls(&now.tags, &want.tags);

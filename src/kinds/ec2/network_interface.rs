@@ -1,10 +1,11 @@
 //! `ec2:network-interface`: an interface of the user's, with its addresses, and what it is attached to.
 //!
 //! H15: those that a service made (load balancers, NAT, Lambda, endpoints) belong to that service and are not listed. The
-//! primary one of an instance comes with the instance, so it is adopted and never made. An Elastic IP says itself which
-//! interface it is on.
+//! primary one of an instance comes with the instance, so it is adopted and never made. Those of a member of an Auto Scaling
+//! group are the group's business (H22). An Elastic IP says itself which interface it is on.
 use super::{
-    all, converge_tags, failed, filter, found, gone_already, held, only, tag_calls, tags_on_create, unbuildable,
+    Host, all, converge_tags, failed, filter, found, gone_already, held, hosts, only, tag_calls, tags_on_create,
+    unbuildable,
 };
 use crate::{
     aws::{Cx, Failure},
@@ -16,7 +17,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Blocks, Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -28,6 +32,7 @@ use aws_sdk_ec2::{
     types as sdk,
 };
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 
 mirror! {
     Spec from sdk::NetworkInterface;
@@ -510,9 +515,26 @@ fn is_ending(a: &sdk::NetworkInterfaceAttachment) -> bool {
     matches!(a.status, Some(sdk::AttachmentStatus::Detached | sdk::AttachmentStatus::Detaching))
 }
 
-fn seen(cx: &Cx, mut i: sdk::NetworkInterface) -> Option<Seen<Spec>> {
-    let id = i.network_interface_id.clone().filter(|_| is_users(cx, &i))?;
-    i.attachment = i.attachment.take().filter(|a| !is_ending(a));
+/// H22: what is launched and terminated with a member of an Auto Scaling group, the group makes; what survives one is the
+/// user's, and where the group's next member has it is for whoever attached it.
+fn without_groups(i: &mut sdk::NetworkInterface, hosts: &BTreeMap<String, Host>) -> bool {
+    let in_a_group = |a: &sdk::NetworkInterfaceAttachment| {
+        a.instance_id().and_then(|id| hosts.get(id)).is_some_and(|h| h.is_in_a_group)
+    };
+    let Some(attachment) = i.attachment.take_if(|a| in_a_group(a)) else { return true };
+    attachment.delete_on_termination() != Some(true) && attachment.device_index() != Some(0)
+}
+
+async fn all_seen(cx: &Cx, all: Vec<sdk::NetworkInterface>) -> Result<Vec<Seen<Spec>>, Failure> {
+    let mut all: Vec<_> = all.into_iter().filter(|i| is_users(cx, i)).collect();
+    all.iter_mut().for_each(|i| i.attachment = i.attachment.take().filter(|a| !is_ending(a)));
+    let ids = all.iter().filter_map(|i| i.attachment.as_ref()?.instance_id.clone()).collect();
+    let hosts = hosts(cx, ids).await?;
+    all.retain_mut(|i| without_groups(i, &hosts));
+    Ok(all.into_iter().filter_map(seen).collect())
+}
+fn seen(i: sdk::NetworkInterface) -> Option<Seen<Spec>> {
+    let id = i.network_interface_id.clone()?;
     let aliases = i.attachment.iter().filter_map(|a| a.attachment_id.clone()).map(Alias).collect();
     let mut spec = Spec::from_sdk(&i);
     spec.tags = Tags::from_sdk(&i.tag_set);
@@ -613,7 +635,7 @@ impl Kind for NetworkInterface {
         &<EnaSrdUdp as Input<sdk::EnaSrdUdpSpecification>>::TABLE,
         &<Attachment as Input<sdk::NetworkInterfaceAttachmentChanges>>::TABLE,
     ];
-    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNetworkInterfaces"];
+    const OBSERVE: &'static [&'static str] = &["ec2:DescribeNetworkInterfaces", "ec2:DescribeInstances"];
     const RESTORE: &'static [&'static str] = &[
         "ec2:DescribeTags",
         "ec2:DescribeSubnets",
@@ -636,17 +658,25 @@ impl Kind for NetworkInterface {
         "permissions on it for other accounts",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_network_interface";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-DF5E4CA3",
+        name: "Network interfaces per Region",
+        default: 5000,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["subnet_id", "private_ip_address", "interface_type", "primary_of"];
     const GIVEN: &'static [&'static str] =
         &["description", "groups", "private_ip_addresses", "ipv6_addresses", "connection_tracking_configuration"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
-        let all = interfaces(cx, only("network-interface-id", which)).await?;
-        Ok(all.into_iter().filter_map(|i| seen(cx, i)).collect())
+        all_seen(cx, interfaces(cx, only("network-interface-id", which)).await?).await
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        Ok(interface(cx, id).await?.and_then(|i| seen(cx, i)))
+        Ok(all_seen(cx, interface(cx, id).await?.into_iter().collect()).await?.pop())
     }
 
     async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
@@ -739,6 +769,23 @@ impl Kind for NetworkInterface {
         Some(format!("{} in {}", spec.private_ip_address.as_ref()?, spec.subnet_id.as_ref()?.0))
     }
 
+    /// Every address and prefix that it has in its subnet.
+    fn blocks(spec: &Spec) -> Option<Blocks> {
+        let one = |a: &String, bits: u8| format!("{a}/{bits}");
+        let first = spec.private_ip_address.iter().map(|a| one(a, 32));
+        let rows = spec.private_ip_addresses.iter().filter(|r| r.primary != Some(true));
+        let more = rows.filter_map(|r| r.private_ip_address.as_ref()).map(|a| one(a, 32));
+        let v6 = spec.ipv6_addresses.iter().filter_map(|r| r.ipv6_address.as_ref()).map(|a| one(a, 128));
+        let prefixes = spec.ipv4_prefixes.iter().filter_map(|p| p.ipv4_prefix.clone());
+        let v6_prefixes = spec.ipv6_prefixes.iter().filter_map(|p| p.ipv6_prefix.clone());
+        let blocks = first.chain(more).chain(v6).chain(prefixes).chain(v6_prefixes).collect();
+        Some(Blocks { of: Some(spec.subnet_id.as_ref()?.0.clone()), blocks })
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // A primary one is part of its instance.
+        let own = spec.primary_of.is_none();
+        own.then(|| (Self::TERRAFORM, id.to_owned())).into_iter().collect()
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateNetworkInterface"] };
         let tags = tag_calls(&now.tags, &want.tags);
@@ -798,6 +845,33 @@ mod tests {
         );
         let text = canned.wrote().concat();
         text.split(' ').filter(|p| !p.starts_with("TagSpecification")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn h22_what_goes_with_a_member_of_a_group_is_the_groups() {
+        let canned = Canned::new(|c| {
+            if c.action == "DescribeInstances" {
+                return "<reservationSet><item><instancesSet><item><instanceId>i-member</instanceId><tagSet><item><key>aws:autoscaling:groupName</key><value>web</value></item></tagSet></item><item><instanceId>i-own</instanceId></item></instancesSet></item></reservationSet>".into();
+            }
+            let row = |id: &str, host: &str, index: u8, ends: bool| {
+                format!(
+                    "<item><networkInterfaceId>{id}</networkInterfaceId><interfaceType>interface</interfaceType><attachment><attachmentId>a-{id}</attachmentId><instanceId>{host}</instanceId><deviceIndex>{index}</deviceIndex><status>attached</status><deleteOnTermination>{ends}</deleteOnTermination></attachment></item>"
+                )
+            };
+            live(
+                &[
+                    row("eni-primary", "i-member", 0, true),
+                    row("eni-second", "i-member", 1, true),
+                    // Attached by a person, and outlives the member.
+                    row("eni-floating", "i-member", 1, false),
+                    row("eni-own", "i-own", 1, true),
+                ]
+                .concat(),
+            )
+        });
+        let seen = NetworkInterface::look(&canned.cx(), Which::All).await.unwrap();
+        let seen: Vec<_> = seen.into_iter().map(|s| (s.id, s.spec.attachment.is_some())).collect();
+        assert_eq!(seen, [("eni-floating".to_owned(), false), ("eni-own".to_owned(), true)]);
     }
 
     #[tokio::test]

@@ -91,6 +91,7 @@ impl Kind for PlacementGroup {
         &["ec2:DescribeTags", "ec2:CreatePlacementGroup", "ec2:CreateTags", "ec2:DeleteTags"];
     const NEVER_BACK: &'static [&'static str] = &["the id of the placement group"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_placement_group";
     const IMMUTABLE: &'static [&'static str] =
         &["group_name", "strategy", "partition_count", "spread_level", "linked_group_id", "parent_group_id"];
 
@@ -130,6 +131,9 @@ impl Kind for PlacementGroup {
     }
     fn natural_key(spec: &Spec) -> Option<String> {
         spec.group_name.clone()
+    }
+    fn terraform(_id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        spec.group_name.iter().map(|name| (Self::TERRAFORM, name.clone())).collect()
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         now.map_or_else(|| vec!["ec2:CreatePlacementGroup"], |now| tag_calls(&now.tags, &want.tags))

@@ -15,7 +15,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -428,6 +431,25 @@ impl Kind for RouteTable {
         "a route from a prefix list to a Gateway Load Balancer endpoint, which looks like a gateway endpoint's own",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_route_table";
+    const QUOTAS: &'static [Quota] = &[
+        Quota {
+            service: "vpc",
+            code: "L-589F43AA",
+            name: "Route tables per VPC",
+            default: 200,
+            per: Per::Owner("vpc_id"),
+            uses: Quota::EACH,
+        },
+        Quota {
+            service: "vpc",
+            code: "L-93826ACB",
+            name: "Routes per route table",
+            default: 50,
+            per: Per::Itself,
+            uses: |s| super::per_family(&s["routes"], "destination_cidr_block", "destination_ipv6_cidr_block"),
+        },
+    ];
     const IMMUTABLE: &'static [&'static str] = &["vpc_id"];
     // A route to a transit gateway needs the attachment of its VPC, which it does not name (H18).
     const AFTER: &'static [&'static str] = &["ec2:transit-gateway-attachment"];
@@ -515,6 +537,19 @@ impl Kind for RouteTable {
         Ok(tables(cx, Some(main)).await?.pop().and_then(|t| t.route_table_id))
     }
 
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // The provider finds a main table by its VPC.
+        let table = match &spec.vpc_id {
+            Some(vpc) if spec.is_main() => ("aws_default_route_table", vpc.0.clone()),
+            _ => (Self::TERRAFORM, id.to_owned()),
+        };
+        let of = |a: &RouteTableAssociation| {
+            a.subnet_id.as_ref().map(|s| s.0.clone()).or(a.gateway_id.as_ref().map(|g| g.0.clone()))
+        };
+        let associated = spec.associations.iter().filter_map(of);
+        let rows = associated.map(|target| ("aws_route_table_association", format!("{target}/{id}")));
+        [table].into_iter().chain(rows).collect()
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateRouteTable"] };
         let tags = tag_calls(&now.tags, &want.tags);

@@ -17,7 +17,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -30,6 +33,7 @@ use aws_sdk_ec2::{
     types as sdk,
 };
 use futures_util::future::{BoxFuture, try_join};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 mirror! {
@@ -215,6 +219,12 @@ input! {
         set_description: description,
         set_prefix_list_id: prefix_list_id,
     }
+}
+
+/// What counts against the quota of one direction: rules of IPv4 and of IPv6 apart; a group or a list is in both. A list
+/// counts as its size, which is not known here: as one.
+fn counted(rows: &Value) -> u32 {
+    super::per_family(rows, "cidr_ipv4", "cidr_ipv6")
 }
 
 pub struct SecurityGroup;
@@ -569,6 +579,25 @@ impl Kind for SecurityGroup {
         "its associations with further VPCs, and its sharing with other accounts",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_security_group";
+    const QUOTAS: &'static [Quota] = &[
+        Quota {
+            service: "vpc",
+            code: "L-E79EC296",
+            name: "VPC security groups per Region",
+            default: 2500,
+            per: Per::Region,
+            uses: Quota::EACH,
+        },
+        Quota {
+            service: "vpc",
+            code: "L-0EA8095F",
+            name: "Inbound or outbound rules per security group",
+            default: 60,
+            per: Per::Itself,
+            uses: |s| counted(&s["ingress"]).max(counted(&s["egress"])),
+        },
+    ];
     const IMMUTABLE: &'static [&'static str] = &["vpc_id", "group_name", "description"];
     const LINK_AFTER: &'static [&'static str] = &["ec2:vpc-peering-connection"];
 
@@ -632,6 +661,9 @@ impl Kind for SecurityGroup {
         Some(format!("{}|{}", spec.vpc_id.as_ref()?.0, spec.group_name.as_ref()?))
     }
 
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        vec![(if Self::is_implicit(spec) { "aws_default_security_group" } else { Self::TERRAFORM }, id.to_owned())]
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateSecurityGroup"] };
         let todos = [Todo::new(Way::In, now, want), Todo::new(Way::Out, now, want)];

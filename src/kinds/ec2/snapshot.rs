@@ -255,6 +255,7 @@ impl Kind for Snapshot {
     const NEVER_BACK: &'static [&'static str] =
         &["a snapshot that no retention rule of the recycle bin kept", "its lock and its fast snapshot restores"];
     const PHASE: Phase = Phase::Data;
+    const TERRAFORM: &'static str = "aws_ebs_snapshot";
     // H24: the recycle bin empties itself.
     const PERISHABLE: bool = true;
     const IMMUTABLE: &'static [&'static str] =

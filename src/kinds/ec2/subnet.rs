@@ -13,7 +13,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Blocks, Per, Quota},
+    },
 };
 use aws_sdk_ec2::operation::{
     associate_subnet_cidr_block::builders::AssociateSubnetCidrBlockInputBuilder,
@@ -346,6 +349,15 @@ impl Kind for Subnet {
     const NEVER_BACK: &'static [&'static str] =
         &["the subnet's id", "the prefix of an IPv6 block that Amazon provided", "the block of a default subnet"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_subnet";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-407747CB",
+        name: "Subnets per VPC",
+        default: 200,
+        per: Per::Owner("vpc_id"),
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] =
         &["vpc_id", "cidr_block", "availability_zone", "availability_zone_id", "outpost_arn", "ipv6_native"];
     const REPORTED: &'static [(&'static str, &'static str)] =
@@ -435,6 +447,16 @@ impl Kind for Subnet {
         }
         let v6 = spec.ipv6_cidr_block_association_set.first().and_then(|b| b.ipv6_cidr_block.as_deref());
         Some(format!("{}|{}", spec.vpc_id.as_ref()?.0, spec.cidr_block.as_deref().or(v6)?))
+    }
+    fn blocks(spec: &Spec) -> Option<Blocks> {
+        let v6 = spec.ipv6_cidr_block_association_set.iter().filter_map(|b| b.ipv6_cidr_block.clone());
+        Some(Blocks {
+            of: Some(spec.vpc_id.as_ref()?.0.clone()),
+            blocks: spec.cidr_block.clone().into_iter().chain(v6).collect(),
+        })
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        vec![(if spec.default_for_az == Some(true) { "aws_default_subnet" } else { Self::TERRAFORM }, id.to_owned())]
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else {

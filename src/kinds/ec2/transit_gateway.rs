@@ -12,7 +12,10 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -255,6 +258,15 @@ impl Kind for TransitGateway {
         "its peering, Connect and Direct Connect attachments, its policy tables and multicast domains",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_transit_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-A2478D36",
+        name: "Transit gateways per account",
+        default: 5,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["fixed_options"];
     const GIVEN: &'static [&'static str] = &["description"];
     // Once the defaults are on, AWS puts every new attachment into them: those of this restore come before.

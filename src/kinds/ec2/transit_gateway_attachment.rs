@@ -13,7 +13,11 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    model::Scope,
+    plan::{
+        facts::Phase,
+        preflight::{Ask, IsKnown},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -224,6 +228,7 @@ impl Kind for TransitGatewayAttachment {
         "attachments of peerings, Connect, Direct Connect, and of other accounts' VPCs",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_transit_gateway_vpc_attachment";
     const IMMUTABLE: &'static [&'static str] = &["transit_gateway_id", "vpc_id", "vpn_connection_id"];
     const GIVEN: &'static [&'static str] = &["subnet_ids", "options"];
 
@@ -300,6 +305,22 @@ impl Kind for TransitGatewayAttachment {
         Some(format!("{} to {}", spec.vpc_id.as_ref()?.0, spec.transit_gateway_id.as_ref()?.0))
     }
 
+    /// H18: a gateway that is not captured here is another account's, shared with this one.
+    fn human(_scope: &Scope, spec: &Spec, is_known: IsKnown<'_>) -> Option<Ask> {
+        let gateway = &spec.transit_gateway_id.as_ref()?.0;
+        if is_known("ec2:transit-gateway", gateway) {
+            return None;
+        }
+        Some(Ask {
+            who: format!("the owner of {gateway}"),
+            what: "accept the new attachment (AcceptTransitGatewayVpcAttachment) unless the gateway accepts by itself, then associate it with its route table and enable its propagation".into(),
+        })
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // A VPN's is part of its connection.
+        let own = spec.vpn_connection_id.is_none();
+        own.then(|| (Self::TERRAFORM, id.to_owned())).into_iter().collect()
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateTransitGatewayVpcAttachment"] };
         let modify = changed(now, want).ok().flatten().map(|_| ACTION);

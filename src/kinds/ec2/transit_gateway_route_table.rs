@@ -526,6 +526,7 @@ impl Kind for TransitGatewayRouteTable {
         "its announcements to peers",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_ec2_transit_gateway_route_table";
     const IMMUTABLE: &'static [&'static str] = &["transit_gateway_id"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
@@ -584,6 +585,16 @@ impl Kind for TransitGatewayRouteTable {
         })
     }
 
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        let of = |kind: &'static str, a: &Option<LateRef<ec2::TransitGatewayAttachment>>| {
+            Some((kind, format!("{id}_{}", a.as_ref()?.0)))
+        };
+        let (associated, propagated) =
+            ("aws_ec2_transit_gateway_route_table_association", "aws_ec2_transit_gateway_route_table_propagation");
+        let associations = spec.associations.iter().filter_map(|a| of(associated, &a.transit_gateway_attachment_id));
+        let propagations = spec.propagations.iter().filter_map(|a| of(propagated, &a.transit_gateway_attachment_id));
+        [(Self::TERRAFORM, id.to_owned())].into_iter().chain(associations).chain(propagations).collect()
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateTransitGatewayRouteTable"] };
         tag_calls(&now.tags, &want.tags).into_iter().chain(todo(now, want).iter().map(Todo::action)).collect()

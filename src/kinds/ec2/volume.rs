@@ -7,7 +7,7 @@
 //! adopted. All others are made here and attached here, to whatever instance is there under the name. Those of a member of an
 //! Auto Scaling group are the group's business (H22).
 use super::{
-    FILTER_VALUES_MAX, all, converge_tags, failed, filter, found, gone_already, held, is_managed, is_not_there, only,
+    Host, all, converge_tags, failed, filter, found, gone_already, held, hosts, is_managed, is_not_there, only,
     snapshot, tag_calls, tags_on_create, unbuildable,
 };
 use crate::{
@@ -32,7 +32,7 @@ use aws_sdk_ec2::{
     types as sdk,
 };
 use futures_util::future::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mirror! {
     Spec from sdk::Volume;
@@ -151,27 +151,6 @@ pub fn takes_throughput(volume_type: Option<&str>) -> bool {
     volume_type == Some("gp3")
 }
 
-/// What of an instance says whose business its volumes are.
-struct Host {
-    root_device: Option<String>,
-    is_in_a_group: bool,
-}
-async fn hosts(cx: &Cx, ids: &[String]) -> Result<BTreeMap<String, Host>, Failure> {
-    let mut out = BTreeMap::new();
-    for ids in ids.chunks(FILTER_VALUES_MAX) {
-        let call = cx.ec2.describe_instances().filters(filter("instance-id", ids)).into_paginator();
-        let found = call.page_size(super::PAGE_ROWS).items().send().try_collect().await;
-        let reservations: Vec<sdk::Reservation> = found.map_err(failed("ec2:DescribeInstances"))?;
-        for i in reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()) {
-            let is_in_a_group = super::is_group_member(i.tags());
-            if let Some(id) = i.instance_id {
-                out.insert(id, Host { root_device: i.root_device_name, is_in_a_group });
-            }
-        }
-    }
-    Ok(out)
-}
-
 fn is_alive(v: &sdk::Volume) -> bool {
     use sdk::VolumeState::{Deleted, Deleting, Error};
     !matches!(v.state, Some(Deleted | Deleting | Error)) && !is_managed(v.operator())
@@ -189,15 +168,13 @@ async fn volumes(cx: &Cx, filters: Option<Vec<sdk::Filter>>) -> Result<Vec<sdk::
 
 async fn seen(cx: &Cx, all: Vec<sdk::Volume>) -> Result<Vec<Seen<Spec>>, Failure> {
     let alive: Vec<_> = all.into_iter().filter(is_alive).collect();
-    let mut ids: Vec<String> = alive
+    let ids: BTreeSet<String> = alive
         .iter()
         .flat_map(|v| v.attachments())
         .filter(|a| is_attached(a))
         .filter_map(|a| a.instance_id.clone())
         .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let hosts = hosts(cx, &ids).await?;
+    let hosts = hosts(cx, ids).await?;
     Ok(alive.into_iter().filter_map(|v| one(v, &hosts)).collect())
 }
 
@@ -377,6 +354,7 @@ impl Kind for Volume {
         "I/O that is enabled again by itself after an impairment (AutoEnableIO)",
     ];
     const PHASE: Phase = Phase::Data;
+    const TERRAFORM: &'static str = "aws_ebs_volume";
     const IMMUTABLE: &'static [&'static str] = &[
         "availability_zone",
         "availability_zone_id",
@@ -387,6 +365,7 @@ impl Kind for Volume {
     ];
     const GIVEN: &'static [&'static str] =
         &["volume_id", "made_with", "size", "volume_type", "iops", "throughput", "multi_attach_enabled"];
+    const HARMLESS: &'static [&'static str] = &["snapshot_id"];
     const REPORTED: &'static [(&'static str, &'static str)] =
         &[("snapshot_id", "it says what a volume was first made from: now its newest copy")];
 
@@ -482,7 +461,7 @@ impl Kind for Volume {
             return Ok(made);
         }
         // H24: the launch leaves out what has no copy. Others of the instance are there, so this one does not come.
-        let hosts = hosts(cx, std::slice::from_ref(host)).await?;
+        let hosts = hosts(cx, [host.clone()].into()).await?;
         let is_root = hosts.get(host).is_none_or(|h| h.root_device.as_deref() == Some(device));
         if let (Some(id), false) = (&want.volume_id, is_root) {
             source(cx, &id.0, want).await?;
@@ -498,6 +477,16 @@ impl Kind for Volume {
             (None, None) => "all of it: it has no snapshot".to_owned(),
         };
         Ready { cost: Cost::Data, lost, remedy: Some(format!("aws ec2 create-snapshot --volume-id {id}")) }
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        // What is made with an instance is part of it.
+        if spec.made_with.is_some() {
+            return vec![];
+        }
+        let attached = spec.attachments.iter().filter_map(|a| {
+            Some(("aws_volume_attachment", format!("{}:{id}:{}", a.device.as_ref()?, a.instance_id.as_ref()?.0)))
+        });
+        [(Self::TERRAFORM, id.to_owned())].into_iter().chain(attached).collect()
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVolume"] };

@@ -14,7 +14,10 @@ use crate::{
     },
     mirror,
     model::Alias,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Blocks, Per, Quota},
+    },
 };
 use aws_sdk_ec2::operation::{
     associate_dhcp_options::builders::AssociateDhcpOptionsInputBuilder,
@@ -443,6 +446,15 @@ impl Kind for Vpc {
         "the VPC encryption control",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpc";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "vpc",
+        code: "L-F678F1CE",
+        name: "VPCs per Region",
+        default: 5,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["cidr_block"];
     const REPORTED: &'static [(&'static str, &'static str)] = &[
         ("is_default", "only CreateDefaultVpc makes a default VPC, with AWS's own 172.31.0.0/16"),
@@ -568,6 +580,19 @@ impl Kind for Vpc {
     /// A region has one default VPC at most (H2); other VPCs may share names and blocks.
     fn natural_key(spec: &Spec) -> Option<String> {
         (spec.is_default == Some(true)).then(|| "default".to_owned())
+    }
+    fn blocks(spec: &Spec) -> Option<Blocks> {
+        // Other VPCs may overlap it.
+        Some(Blocks {
+            of: None,
+            blocks: spec.cidr_block_association_set.iter().filter_map(|b| b.cidr_block.clone()).collect(),
+        })
+    }
+    fn terraform(id: &str, spec: &Spec) -> Vec<(&'static str, String)> {
+        let kind = if spec.is_default == Some(true) { "aws_default_vpc" } else { Self::TERRAFORM };
+        let options = spec.dhcp_options_id.as_ref().filter(|o| o.kind().is_some());
+        let options = options.map(|_| ("aws_vpc_dhcp_options_association", id.to_owned()));
+        [(kind, id.to_owned())].into_iter().chain(options).collect()
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         match now {

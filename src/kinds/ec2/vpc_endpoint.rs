@@ -3,7 +3,7 @@
 //! H16: private DNS needs both DNS attributes of the VPC, so the VPC is linked first. Endpoints that a service requested
 //! for itself are left to it. Subnets and groups are given at creation: an endpoint that is made without them would stand
 //! in the VPC's default group, and a Gateway Load Balancer's can get its subnet no other way. Route tables come late.
-use super::{converge_tags, failed, found, held, only, tag_calls, tags_on_create, unbuildable};
+use super::{converge_tags, failed, filter, found, held, only, tag_calls, tags_on_create, unbuildable};
 use crate::{
     aws::{Cx, Failure},
     input,
@@ -13,8 +13,11 @@ use crate::{
         names::{ec2, vpc_lattice},
     },
     mirror,
-    model::Alias,
-    plan::facts::Phase,
+    model::{Alias, Scope},
+    plan::{
+        facts::Phase,
+        preflight::{Ask, IsKnown, Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -57,6 +60,9 @@ mirror! {
         ipv6_prefixes @ "ipv6PrefixSet": "follow from the subnets of the service network",
         failure_reason @ "failureReason": "runtime state; see settled()",
         payer_responsibilities @ "payerResponsibilitySet": "set by the owner of the service, for all its endpoints",
+    }
+    also {
+        gateway: Option<Ref<ec2::VpcEndpoint>> // the gateway endpoint that must be there before this one: behind()
     }
 }
 
@@ -181,6 +187,32 @@ fn seen(cx: &Cx, mut e: sdk::VpcEndpoint) -> Option<Seen<Spec>> {
     Some(Seen { id, spec, aliases })
 }
 
+/// Private names for inbound resolvers alone are refused while the VPC has no gateway endpoint of the same service (S3's),
+/// which answers to everybody else: those that need one are told which it is, so that it is made first.
+async fn behind(cx: &Cx, mut all: Vec<Seen<Spec>>) -> Result<Vec<Seen<Spec>>, Failure> {
+    let needs = |s: &Spec| {
+        let only = s.dns_options.as_ref().and_then(|o| o.private_dns_only_for_inbound_resolver_endpoint);
+        s.vpc_endpoint_type.as_deref() == Some("Interface") && only == Some(true)
+    };
+    if !all.iter().any(|e| needs(&e.spec)) {
+        return Ok(all);
+    }
+    let call = cx.ec2.describe_vpc_endpoints().filters(filter("vpc-endpoint-type", ["Gateway"])).into_paginator();
+    let rows: Vec<sdk::VpcEndpoint> = call
+        .page_size(super::PAGE_ROWS)
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(failed("ec2:DescribeVpcEndpoints"))?;
+    let gateways: Vec<Seen<Spec>> = rows.into_iter().filter_map(|e| seen(cx, e)).collect();
+    for spec in all.iter_mut().map(|e| &mut e.spec).filter(|s| needs(s)) {
+        let same = |g: &&Seen<Spec>| g.spec.vpc_id == spec.vpc_id && g.spec.service_name == spec.service_name;
+        spec.gateway = gateways.iter().find(same).map(|g| Ref::new(&g.id));
+    }
+    Ok(all)
+}
+
 /// The one call that brings `now` to `want`, if there is anything to do.
 fn changed(now: &Spec, want: &Spec) -> Result<Option<ModifyVpcEndpointInputBuilder>, Failure> {
     let less = |a: &[String], b: &[String]| {
@@ -235,6 +267,27 @@ impl Kind for VpcEndpoint {
         "what policies elsewhere allow to it by its id (aws:sourceVpce)",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpc_endpoint";
+    const QUOTAS: &'static [Quota] = &[
+        Quota {
+            service: "vpc",
+            code: "L-1B52E74A",
+            name: "Gateway VPC endpoints per Region",
+            default: 20,
+            per: Per::Region,
+            uses: |s| u32::from(s["vpc_endpoint_type"] == "Gateway"),
+        },
+        Quota {
+            service: "vpc",
+            code: "L-29B6F2EB",
+            name: "Interface VPC endpoints per VPC",
+            default: 50,
+            per: Per::Owner("vpc_id"),
+            uses: |s| {
+                u32::from(s["vpc_endpoint_type"] == "Interface" || s["vpc_endpoint_type"] == "GatewayLoadBalancer")
+            },
+        },
+    ];
     const IMMUTABLE: &'static [&'static str] = &[
         "vpc_endpoint_type",
         "vpc_id",
@@ -243,8 +296,15 @@ impl Kind for VpcEndpoint {
         "service_network_arn",
         "resource_configuration_arn",
     ];
-    const GIVEN: &'static [&'static str] =
-        &["policy_document", "subnet_ids", "groups", "ip_address_type", "dns_options", "private_dns_enabled"];
+    const GIVEN: &'static [&'static str] = &[
+        "policy_document",
+        "subnet_ids",
+        "groups",
+        "ip_address_type",
+        "dns_options",
+        "private_dns_enabled",
+        "gateway",
+    ];
     const AFTER: &'static [&'static str] = &["ec2:vpc"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {
@@ -256,11 +316,12 @@ impl Kind for VpcEndpoint {
             .try_collect()
             .await
             .map_err(failed("ec2:DescribeVpcEndpoints"))?;
-        Ok(all.into_iter().filter_map(|e| seen(cx, e)).collect())
+        behind(cx, all.into_iter().filter_map(|e| seen(cx, e)).collect()).await
     }
 
     async fn read(cx: &Cx, id: &str) -> Result<Option<Seen<Spec>>, Failure> {
-        Ok(endpoint(cx, id).await?.and_then(|e| seen(cx, e)))
+        let here = endpoint(cx, id).await?.and_then(|e| seen(cx, e));
+        Ok(behind(cx, here.into_iter().collect()).await?.pop())
     }
 
     async fn made_by(cx: &Cx, step: &Step) -> Result<Option<String>, Failure> {
@@ -306,6 +367,12 @@ impl Kind for VpcEndpoint {
         Some(format!("{} in {}", spec.service_name.as_ref()?, spec.vpc_id.as_ref()?.0)).filter(|_| private)
     }
 
+    /// H16: the owner of a service that is not AWS's own may have to accept.
+    fn human(_scope: &Scope, spec: &Spec, _is_known: IsKnown<'_>) -> Option<Ask> {
+        let service = spec.service_name.as_ref().filter(|s| s.contains(".vpce-svc-"))?;
+        let what = "accept the new endpoint (AcceptVpcEndpointConnections), if the service asks for that";
+        Some(Ask { who: format!("the owner of {service}"), what: what.into() })
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVpcEndpoint"] };
         let modify = changed(now, want).ok().flatten().map(|_| ACTION);
@@ -412,6 +479,41 @@ mod tests {
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].id.as_str(), seen[0].spec.to_json()), ("vpce-1", json!({"vpc_endpoint_type": "Gateway"})));
         assert_eq!(seen[0].aliases, [Alias("eni-1".into())]);
+    }
+
+    #[tokio::test]
+    async fn h16_private_names_for_inbound_resolvers_alone_come_after_the_gateway_endpoint_of_the_service() {
+        let canned = Canned::new(|call| {
+            let row = |id: &str, kind: &str, vpc: &str, service: &str| {
+                format!(
+                    "<item><vpcEndpointId>{id}</vpcEndpointId><vpcEndpointType>{kind}</vpcEndpointType><vpcId>{vpc}</vpcId><serviceName>com.amazonaws.eu-west-1.{service}</serviceName><state>available</state>{}</item>",
+                    if kind == "Interface" {
+                        "<privateDnsEnabled>true</privateDnsEnabled><dnsOptions><privateDnsOnlyForInboundResolverEndpoint>true</privateDnsOnlyForInboundResolverEndpoint></dnsOptions>"
+                    } else {
+                        ""
+                    }
+                )
+            };
+            let rows = match call.get("Filter.1.Name") {
+                "vpc-endpoint-type" => [
+                    row("vpce-other", "Gateway", "vpc-2", "s3"),
+                    row("vpce-db", "Gateway", "vpc-1", "dynamodb"),
+                    row("vpce-gw", "Gateway", "vpc-1", "s3"),
+                ]
+                .concat(),
+                _ => row("vpce-1", "Interface", "vpc-1", "s3"),
+            };
+            Answer::Ok(format!("<vpcEndpointSet>{rows}</vpcEndpointSet>"))
+        });
+        let seen = VpcEndpoint::read(&canned.cx(), "vpce-1").await.unwrap().unwrap();
+        assert_eq!(seen.spec.gateway.as_ref().map(|g| g.0.as_str()), Some("vpce-gw"));
+        // A reference that must exist first: the plan makes the gateway before it, and writes nothing of it to the call.
+        let scope = canned.cx().scope;
+        let refs = crate::model::reference::references(&scope, &seen.spec.to_json());
+        let gateway = scope.key("ec2:vpc-endpoint".parse().unwrap(), "vpce-gw");
+        let strength = refs.into_iter().find(|r| r.target == gateway).map(|r| r.strength);
+        assert_eq!(strength, Some(crate::model::reference::Strength::Hard));
+        assert!(!created(&seen.spec.to_json()).await.contains("vpce-gw"));
     }
 
     #[tokio::test]

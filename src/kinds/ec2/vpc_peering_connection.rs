@@ -12,7 +12,11 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    model::Scope,
+    plan::{
+        facts::Phase,
+        preflight::{Ask, IsKnown},
+    },
 };
 use aws_sdk_ec2::{
     operation::create_vpc_peering_connection::builders::CreateVpcPeeringConnectionInputBuilder, types as sdk,
@@ -208,6 +212,7 @@ impl Kind for VpcPeeringConnection {
         "options that the SDK does not know yet (multipath resilience)",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpc_peering_connection";
     const IMMUTABLE: &'static [&'static str] = &["accepter_vpc_info", "requester_vpc_info"];
     const REPORTED: &'static [(&'static str, &'static str)] = &[(
         "accepted_by_peer",
@@ -301,6 +306,22 @@ impl Kind for VpcPeeringConnection {
         Some(both.join(" with "))
     }
 
+    /// H17: the other side accepts in its own account and region.
+    fn human(scope: &Scope, spec: &Spec, _is_known: IsKnown<'_>) -> Option<Ask> {
+        let ours = |s: &&Side| {
+            s.owner_id.as_deref() == Some(scope.account.as_str()) && s.region.as_deref() == Some(scope.region.as_str())
+        };
+        let sides = [&spec.accepter_vpc_info, &spec.requester_vpc_info];
+        let other = sides.into_iter().flatten().find(|s| !ours(s)).filter(|_| spec.accepted_by_peer == Some(true))?;
+        let text = |v: &Option<String>| v.clone().unwrap_or_else(|| "unknown".to_owned());
+        let vpc = other.vpc_id.as_ref().map_or("its VPC", |v| &v.0);
+        Some(Ask {
+            who: format!("account {} in {}", text(&other.owner_id), text(&other.region)),
+            what: format!(
+                "accept the new peering with {vpc} (AcceptVpcPeeringConnection), and point its routes and groups at its new id"
+            ),
+        })
+    }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVpcPeeringConnection"] };
         let mut out = tag_calls(&now.tags, &want.tags);

@@ -14,8 +14,10 @@ use crate::{
         names::{ec2, logs},
     },
     mirror,
+    model::Scope,
     plan::{
         facts::Phase,
+        preflight::{Ask, IsKnown, Per, Quota},
         readiness::{Copies, Cost, Ready},
     },
 };
@@ -488,6 +490,15 @@ impl Kind for VpnConnection {
         "the outside addresses and pre-shared keys of its tunnels: configure the customer's device anew (GetVpnConnectionDeviceSampleConfiguration has both)",
     ];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpn_connection";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-3E6EC3A3",
+        name: "VPN connections per region",
+        default: 50,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] =
         &["type", "fixed_options", "vpn_concentrator_id", "pre_shared_key_storage"];
     const GIVEN: &'static [&'static str] = &["options", "customer_gateway_id", "vpn_gateway_id", "transit_gateway_id"];
@@ -589,6 +600,14 @@ impl Kind for VpnConnection {
     fn readiness(_id: &str, _spec: &Spec, _copies: &Copies) -> Ready {
         let lost = "its outside addresses and keys: the other end must be set up anew".to_owned();
         Ready { cost: Cost::Identity, lost, remedy: None }
+    }
+    /// H19: the other end has to be set up anew.
+    fn human(_scope: &Scope, spec: &Spec, _is_known: IsKnown<'_>) -> Option<Ask> {
+        let device = spec.customer_gateway_id.as_ref().map_or("the customer gateway", |g| &g.0);
+        Some(Ask {
+            who: format!("whoever runs the device behind {device}"),
+            what: "set its tunnels up anew: outside addresses and pre-shared keys are new (GetVpnConnectionDeviceSampleConfiguration has both)".into(),
+        })
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["ec2:CreateVpnConnection"] };

@@ -13,7 +13,10 @@ use crate::{
         names::ec2,
     },
     mirror,
-    plan::facts::Phase,
+    plan::{
+        facts::Phase,
+        preflight::{Per, Quota},
+    },
 };
 use aws_sdk_ec2::{
     operation::{
@@ -122,6 +125,15 @@ impl Kind for VpnGateway {
     ];
     const NEVER_BACK: &'static [&'static str] = &["its id", "its association with a Direct Connect gateway"];
     const PHASE: Phase = Phase::Network;
+    const TERRAFORM: &'static str = "aws_vpn_gateway";
+    const QUOTAS: &'static [Quota] = &[Quota {
+        service: "ec2",
+        code: "L-7029FAB6",
+        name: "Virtual private gateways per region",
+        default: 5,
+        per: Per::Region,
+        uses: Quota::EACH,
+    }];
     const IMMUTABLE: &'static [&'static str] = &["amazon_side_asn", "type", "availability_zone"];
 
     async fn look(cx: &Cx, which: Which<'_>) -> Result<Vec<Seen<Spec>>, Failure> {

@@ -37,6 +37,7 @@ macro_rules! did {
         call.send().await.unwrap_or_else(|problem| panic!("{}: {problem:?}", stringify!($call)))
     }};
 }
+pub(crate) use did;
 
 /// The ids of what `build` made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -401,7 +402,7 @@ impl Environment {
     }
 
     /// Revokes the rules of `group` that name another one of `named`.
-    async fn revoke_naming(&self, client: &Client, group: &str, named: &[&String]) {
+    pub(crate) async fn revoke_naming(&self, client: &Client, group: &str, named: &[&String]) {
         let found = did!(client.describe_security_groups().group_ids(group));
         let found = found.security_groups().first().expect("the group is there");
         for (permissions, egress) in [(found.ip_permissions(), false), (found.ip_permissions_egress(), true)] {
@@ -866,7 +867,8 @@ impl Seen {
             let rules = did!(call);
             let rules = rules.security_group_rules().iter().map(|rule| {
                 let peer = rule.referenced_group_info().and_then(|info| info.group_id());
-                let plain = [rule.cidr_ipv4(), rule.cidr_ipv6(), rule.prefix_list_id()].into_iter().flatten().next();
+                let peer = peer.or(rule.prefix_list_id());
+                let plain = rule.cidr_ipv4().or(rule.cidr_ipv6());
                 json!({
                     "egress": rule.is_egress(),
                     "protocol": rule.ip_protocol(),

@@ -7,7 +7,10 @@
 pub mod daemon;
 pub mod emulator;
 pub mod environment;
+pub mod estate;
+pub mod fleet;
 pub mod proxy;
+pub mod query;
 mod record;
 pub mod workload;
 mod xml;
@@ -15,5 +18,7 @@ mod xml;
 pub use daemon::{Daemon, Signal, aws_env, until};
 pub use emulator::{Credentials, Emulator, assume, sdk_config};
 pub use environment::{Counts, Environment};
+pub use estate::Estate;
 pub use proxy::{Identity, Moment, Order, Proxy, TrailConfig, Wrap};
+pub use query::Script;
 pub use workload::Workload;

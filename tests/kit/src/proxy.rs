@@ -160,7 +160,10 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub time: Timestamp,
+    /// When the client had its answer; none while it waits, and where the answer was lost.
+    pub ended: Option<Timestamp>,
     pub access_key: String,
+    pub region: String,
     pub service: String,
     pub operation: String,
 }
@@ -217,6 +220,8 @@ struct State {
     pending: HashMap<String, usize>,
     /// Resource → the operation that made it pending, and how many describes still show that.
     unready: HashMap<String, (String, usize)>,
+    /// Operation → (member, element, text): what its answers say beside a member.
+    extras: HashMap<String, (String, String, String)>,
     identities: HashMap<String, Identity>,
     calls: Vec<Call>,
     holding: bool,
@@ -341,7 +346,15 @@ impl Proxy {
         self.inner.state().pending.insert(operation.into(), describes);
     }
 
-    /// The next `times` calls of `operation` are answered with this error and do not reach the emulator.
+    /// From now on each item of an answer to `describe` that has a `member` also has this `element`: what AWS will say one day
+    /// and nobody knows yet.
+    pub fn say_also(&self, describe: &str, member: &str, element: &str, text: &str) {
+        let extra = (member.to_owned(), element.to_owned(), text.to_owned());
+        self.inner.state().extras.insert(describe.to_owned(), extra);
+    }
+
+    /// The next `times` calls of `operation` are answered with this error and do not reach the emulator. A dry run is an
+    /// operation of its own here: `CreateVpc?DryRun`.
     pub fn fail(&self, operation: &str, times: usize, code: &str, status: u16) {
         let fault = Fault { operation: operation.into(), times, code: code.into(), status };
         self.inner.state().faults.push(fault);
@@ -458,9 +471,10 @@ impl Inner {
         let hit = {
             let mut state = self.state();
             let any = asked.service == "ec2" && record::mutating(&asked.service, &asked.operation);
+            let any = any && asked.trick == asked.operation;
             let mut hit = None;
             for (at, freeze) in state.freezes.iter_mut().enumerate() {
-                let named = freeze.operation == asked.operation || (freeze.operation == "*" && any);
+                let named = freeze.operation == asked.trick || (freeze.operation == "*" && any);
                 match (named && freeze.moment == moment, freeze.left) {
                     (true, 0) => hit = hit.or(Some(at)),
                     (true, _) => freeze.left -= 1,
@@ -523,6 +537,8 @@ async fn deliver(inner: Arc<Inner>, mut inbox: mpsc::UnboundedReceiver<Value>) {
 
 /// What of a request the proxy needs to know.
 struct Asked {
+    /// The operation as tricks and counts know it: a dry run is `CreateVpc?DryRun`, and changes nothing.
+    trick: String,
     access_key: String,
     region: String,
     service: String,
@@ -537,20 +553,22 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let asked = read(&head, &body);
-    let (latency, fault) = {
+    let (number, latency, fault) = {
         let mut state = inner.state();
         state.calls.push(Call {
             time: Timestamp::now(),
+            ended: None,
             access_key: asked.access_key.clone(),
+            region: asked.region.clone(),
             service: asked.service.clone(),
-            operation: asked.operation.clone(),
+            operation: asked.trick.clone(),
         });
-        let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && fault.operation == asked.operation);
+        let fault = state.faults.iter_mut().find(|fault| fault.times > 0 && fault.operation == asked.trick);
         let fault = fault.map(|fault| {
             fault.times -= 1;
             fault.clone()
         });
-        (state.latency, fault)
+        (state.calls.len() - 1, state.latency, fault)
     };
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -564,12 +582,13 @@ async fn handle(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     inner.stand_still(&asked, Moment::After).await;
     let lost = {
         let mut state = inner.state();
-        let left = state.lost.get_mut(&asked.operation).filter(|left| **left > 0);
+        let left = state.lost.get_mut(&asked.trick).filter(|left| **left > 0);
         left.map(|left| *left -= 1).is_some()
     };
     if lost {
         return Err(std::io::Error::other("this answer is lost on purpose"));
     }
+    inner.state().calls[number].ended = Some(Timestamp::now());
     let mut answer = Response::from_parts(head, Full::new(body));
     for name in [CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
         answer.headers_mut().remove(name);
@@ -587,7 +606,9 @@ fn read(head: &hyper::http::request::Parts, body: &Bytes) -> Asked {
     let pairs = if target.is_empty() { form(text) } else { Vec::new() };
     let action = pairs.iter().find(|(name, _)| name == "Action").map(|(_, value)| value.as_str());
     let operation = action.unwrap_or_else(|| target.rsplit('.').next().unwrap_or_default());
+    let dry_run = pairs.iter().any(|(name, value)| name == "DryRun" && value == "true");
     Asked {
+        trick: if dry_run { format!("{operation}?DryRun") } else { operation.to_owned() },
         access_key: scoped(0),
         region: scoped(2),
         service: scoped(3),
@@ -686,11 +707,21 @@ fn observe(inner: &Inner, asked: &Asked, status: StatusCode, body: Bytes) -> Byt
             state.unready.insert(made, (asked.operation.clone(), describes));
         }
     }
-    if !asked.operation.starts_with("Describe") || state.unready.is_empty() {
+    let extra = state.extras.get(&asked.operation).cloned();
+    if !asked.operation.starts_with("Describe") || (state.unready.is_empty() && extra.is_none()) {
         return body;
     }
     let mut changed = false;
-    root.for_each_mut(&mut |node| changed |= show_unready(&mut state.unready, &asked.operation, node));
+    root.for_each_mut(&mut |node| {
+        changed |= show_unready(&mut state.unready, &asked.operation, node);
+        if let Some((member, element, text)) = &extra
+            && node.name == "item"
+            && node.child(member).is_some()
+        {
+            node.children.push(Node { name: element.clone(), text: text.clone(), ..Node::default() });
+            changed = true;
+        }
+    });
     if !changed {
         return body;
     }

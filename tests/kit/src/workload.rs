@@ -11,15 +11,7 @@ use aws_sdk_ec2::primitives::Blob;
 use aws_sdk_ec2::types as sdk;
 use serde_json::{Value, json};
 
-use crate::environment::{filter, id, value_of};
-
-/// Sends a call and panics, naming it, when it fails.
-macro_rules! did {
-    ($call:expr) => {{
-        let call = $call;
-        call.send().await.unwrap_or_else(|problem| panic!("{}: {problem:?}", stringify!($call)))
-    }};
-}
+use crate::environment::{did, filter, id, value_of};
 
 const PUBLIC_KEY: &[u8] =
     b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUV2qHMqYJRZ3qqQGC0vBYOzNrfvR/cGzNSkYqYs ops@example.com";
@@ -71,7 +63,7 @@ pub struct Workload {
     pub peering: String,
 }
 
-fn tags(kind: sdk::ResourceType, name: &str) -> sdk::TagSpecification {
+pub(crate) fn tags(kind: sdk::ResourceType, name: &str) -> sdk::TagSpecification {
     let tag = |key: &str, value: &str| sdk::Tag::builder().key(key).value(value).build();
     sdk::TagSpecification::builder().resource_type(kind).tags(tag("Name", name)).tags(tag("env", "prod")).build()
 }
@@ -142,14 +134,7 @@ impl Workload {
             did!(client.authorize_security_group_ingress().group_id(one).ip_permissions(offices(&prefix_list, port)));
         }
 
-        let made = did!(
-            client
-                .import_key_pair()
-                .key_name("ops")
-                .public_key_material(Blob::new(PUBLIC_KEY))
-                .tag_specifications(tags(T::KeyPair, "ops"))
-        );
-        let key_pair = id(made.key_pair_id());
+        let key_pair = import_key(client).await;
         let template_data = |kind: sdk::InstanceType| {
             sdk::RequestLaunchTemplateData::builder()
                 .instance_type(kind)
@@ -174,20 +159,7 @@ impl Workload {
                 .launch_template_data(template_data(sdk::InstanceType::T3Large))
         );
 
-        let device = |name: &str, size: i32, dies: bool| {
-            let ebs = sdk::EbsBlockDevice::builder().volume_size(size).volume_type(sdk::VolumeType::Gp3);
-            let ebs = ebs.delete_on_termination(dies).build();
-            sdk::BlockDeviceMapping::builder().device_name(name).ebs(ebs).build()
-        };
-        let made = did!(
-            client
-                .register_image()
-                .name("shop")
-                .architecture(sdk::ArchitectureValues::X8664)
-                .virtualization_type("hvm")
-                .root_device_name("/dev/sda1")
-        );
-        let image = id(made.image_id());
+        let image = register_image(client).await;
         let lost = data == Data::Lost;
         let interface = sdk::InstanceNetworkInterfaceSpecification::builder()
             .device_index(0)
@@ -324,13 +296,7 @@ impl Workload {
         let attachment = id(attachment.and_then(|one| one.attachment_id()));
         did!(client.detach_network_interface().attachment_id(attachment).force(true));
         did!(client.terminate_instances().instance_ids(&self.instance));
-        crate::until("the instance is terminated", std::time::Duration::from_secs(60), || async {
-            let found = did!(client.describe_instances().instance_ids(&self.instance));
-            let all = found.reservations().iter().flat_map(|one| one.instances());
-            let states = all.filter_map(|one| one.state().and_then(|state| state.name()));
-            states.into_iter().all(|state| *state == sdk::InstanceStateName::Terminated)
-        })
-        .await;
+        terminated(client, std::slice::from_ref(&self.instance)).await;
         did!(client.delete_network_interface().network_interface_id(&self.interface));
         if self.data == Data::Lost {
             did!(client.delete_volume().volume_id(&self.data_volume));
@@ -373,7 +339,36 @@ impl Workload {
     }
 }
 
-fn offices(prefix_list: &str, port: i32) -> sdk::IpPermission {
+/// Imports the one public key as `ops`; its id.
+pub(crate) async fn import_key(client: &Client) -> String {
+    let call = client.import_key_pair().key_name("ops").public_key_material(Blob::new(PUBLIC_KEY));
+    id(did!(call.tag_specifications(tags(sdk::ResourceType::KeyPair, "ops"))).key_pair_id())
+}
+
+/// An image to launch from; its id.
+pub(crate) async fn register_image(client: &Client) -> String {
+    let call = client.register_image().name("shop").architecture(sdk::ArchitectureValues::X8664);
+    id(did!(call.virtualization_type("hvm").root_device_name("/dev/sda1")).image_id())
+}
+
+pub(crate) fn device(name: &str, size: i32, dies: bool) -> sdk::BlockDeviceMapping {
+    let ebs = sdk::EbsBlockDevice::builder().volume_size(size).volume_type(sdk::VolumeType::Gp3);
+    let ebs = ebs.delete_on_termination(dies).build();
+    sdk::BlockDeviceMapping::builder().device_name(name).ebs(ebs).build()
+}
+
+/// Waits until these are gone for good.
+pub(crate) async fn terminated(client: &Client, instances: &[String]) {
+    crate::until("the instances are terminated", std::time::Duration::from_secs(60), || async {
+        let found = did!(client.describe_instances().set_instance_ids(Some(instances.to_vec())));
+        let all = found.reservations().iter().flat_map(|one| one.instances());
+        let states = all.filter_map(|one| one.state().and_then(|state| state.name()));
+        states.into_iter().all(|state| *state == sdk::InstanceStateName::Terminated)
+    })
+    .await;
+}
+
+pub(crate) fn offices(prefix_list: &str, port: i32) -> sdk::IpPermission {
     let list = sdk::PrefixListId::builder().prefix_list_id(prefix_list).description("the offices").build();
     sdk::IpPermission::builder().ip_protocol("tcp").from_port(port).to_port(port).prefix_list_ids(list).build()
 }
@@ -458,6 +453,8 @@ impl Live {
         live.volumes = did!(client.describe_volumes()).volumes.unwrap_or_default();
         live.volumes.iter().for_each(|one| know("volume", one.volume_id(), one.tags()));
         live.interfaces = did!(client.describe_network_interfaces()).network_interfaces.unwrap_or_default();
+        // The addresses of an endpoint's are AWS's choice.
+        live.interfaces.retain(|one| one.requester_managed() != Some(true));
         for one in &live.interfaces {
             know("interface", one.network_interface_id(), one.tag_set());
         }
@@ -507,7 +504,7 @@ impl Live {
                 let list = route.destination_prefix_list_id();
                 json!([
                     route.destination_cidr_block().map_or_else(|| self.name(list), |cidr| json!(cidr)),
-                    self.name(route.gateway_id().or(route.vpc_peering_connection_id())),
+                    self.name(route.gateway_id().or(route.vpc_peering_connection_id()).or(route.nat_gateway_id())),
                     text(route.state()),
                 ])
             });
