@@ -208,20 +208,24 @@ impl Config {
         }
     }
 
-    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, its restore role.
+    /// Patterns over what rollbackd sees and acts with: what is configured, its queues, the roles that it
+    /// assumes.
     pub fn own(&self) -> Vec<String> {
         let mut own = self.trail.own.as_texts().to_vec();
         own.extend(self.queues.iter().filter_map(|q| q.url.as_str().rsplit('/').next()).map(str::to_owned));
-        own.extend(self.aws.restore_role.iter().filter_map(|r| r.as_str().rsplit('/').next()).map(str::to_owned));
+        own.extend(self.roles().filter_map(|arn| arn.rsplit('/').next()).map(str::to_owned));
         own
+    }
+    /// The roles that rollbackd assumes.
+    fn roles(&self) -> impl Iterator<Item = &str> {
+        [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten().map(RoleArn::as_str)
     }
 
     /// Detection by these settings. `us`: the ARN of the session that this process runs in, once it is known. rollbackd
-    /// itself is never an agent: the roles that it assumes, and the very session that it runs in, not others of the same role,
-    /// which an agent may have too.
+    /// itself is never an agent: the roles that it assumes, and the very session that it runs in, not others of the same
+    /// role, which an agent may have too.
     pub fn detection(&self, us: Option<&str>) -> Result<Detection, BadRule> {
-        let roles = [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten().chain(&self.aws.into_roles);
-        let mut own: Vec<String> = roles.map(|r| r.as_str().to_owned()).collect();
+        let mut own: Vec<String> = self.roles().map(str::to_owned).collect();
         own.extend(us.map(str::to_owned));
         let mut things = self.own();
         // `…:assumed-role/NAME/SESSION`, `…:user/PATH/NAME`
