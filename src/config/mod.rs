@@ -218,7 +218,8 @@ impl Config {
     }
     /// The roles that rollbackd assumes.
     fn roles(&self) -> impl Iterator<Item = &str> {
-        [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten().map(RoleArn::as_str)
+        let one_each = [&self.aws.restore_role, &self.aws.copies_role].into_iter().flatten();
+        one_each.chain(&self.aws.into_roles).map(RoleArn::as_str)
     }
 
     /// Detection by these settings. `us`: the ARN of the session that this process runs in, once it is known. rollbackd
