@@ -573,16 +573,7 @@ fn modification(id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbClus
     if changes("backtrack_window") {
         set.backtrack_window = want.backtrack_window.or(Some(0));
     }
-    let logs = |from: &Set<String>, without: &Set<String>| -> Option<Vec<String>> {
-        let rest: Vec<String> = from.iter().filter(|l| !without.contains(l)).cloned().collect();
-        (!rest.is_empty()).then_some(rest)
-    };
-    let exports = changes("enabled_cloudwatch_logs_exports").then(|| {
-        sdk::CloudwatchLogsExportConfiguration::builder()
-            .set_enable_log_types(logs(&want.enabled_cloudwatch_logs_exports, &now.enabled_cloudwatch_logs_exports))
-            .set_disable_log_types(logs(&now.enabled_cloudwatch_logs_exports, &want.enabled_cloudwatch_logs_exports))
-            .build()
-    });
+    let exports = super::log_exports(&now.enabled_cloudwatch_logs_exports, &want.enabled_cloudwatch_logs_exports);
     let said = |member: &str, flag: Option<bool>| changes(member).then(|| flag.unwrap_or_default());
     let secret = changes("master_user_secret").then_some(want.master_user_secret.as_ref()).flatten();
     let group = want.db_cluster_parameter_group.as_ref().filter(|_| changes("db_cluster_parameter_group"));
@@ -608,12 +599,6 @@ fn http_endpoint(now: &Spec, want: &Spec) -> Option<(&'static str, bool)> {
     let flag = |s: &Spec| s.http_endpoint_enabled.unwrap_or_default();
     let action = if flag(want) { "rds:EnableHttpEndpoint" } else { "rds:DisableHttpEndpoint" };
     (flag(now) != flag(want)).then_some((action, flag(want)))
-}
-
-/// Roles to take away and to give.
-fn roles<'a>(now: &'a Spec, want: &'a Spec) -> (Vec<&'a DbClusterRole>, Vec<&'a DbClusterRole>) {
-    let without = |a: &'a Set<DbClusterRole>, b: &'a Set<DbClusterRole>| a.iter().filter(|r| !b.contains(r)).collect();
-    (without(&now.associated_roles, &want.associated_roles), without(&want.associated_roles, &now.associated_roles))
 }
 
 impl Kind for DbCluster {
@@ -764,7 +749,7 @@ impl Kind for DbCluster {
             }
             None => {}
         }
-        let (take, give) = roles(now, want);
+        let (take, give) = super::apart(&now.associated_roles, &want.associated_roles);
         for role in take {
             let action = "rds:RemoveRoleFromDBCluster";
             let call = cx.rds.remove_role_from_db_cluster().db_cluster_identifier(id);
@@ -780,10 +765,7 @@ impl Kind for DbCluster {
         }
         converge_tags::<Self>(cx, id, &now.tags, &want.tags).await?;
         if now.master_user_secret.is_some() && want.master_user_secret.is_none() {
-            let why = format!(
-                "RDS manages the password of {id} in a secret, and did not before: to have one of your own again, `aws rds modify-db-cluster --db-cluster-identifier {id} --no-manage-master-user-password --master-user-password …`"
-            );
-            return Err(Failure::unbuildable(MODIFY, why));
+            return Err(super::takes_a_password(MODIFY, "cluster", id));
         }
         Ok(())
     }
@@ -859,7 +841,7 @@ impl Kind for DbCluster {
             }];
         };
         let modify = modification("", now, want).ok().flatten().map(|_| MODIFY);
-        let (take, give) = roles(now, want);
+        let (take, give) = super::apart(&now.associated_roles, &want.associated_roles);
         modify
             .into_iter()
             .chain(http_endpoint(now, want).map(|(action, _)| action))

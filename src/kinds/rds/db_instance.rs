@@ -12,7 +12,7 @@ use crate::{
     input,
     kinds::{
         Kind, Seen, Settled, Step, Which,
-        mirror::{Change, Coverage, FromSdk, Input, Inputs, LateRef, Ref, Set, Tags, change},
+        mirror::{Change, Coverage, FromSdk, Input, Inputs, LateRef, Plain, Ref, Set, Tags, change},
         names::{ec2, iam, kms, rds, secretsmanager},
     },
     mirror,
@@ -791,7 +791,7 @@ async fn make(cx: &Cx, id: &str, spec: &Spec, step: &Step) -> Result<(), Failure
 // ---- changing -----------------------------------------------------------------------------------------------------
 
 /// Whether ModifyDBInstance has something to say, and what.
-fn modification(cx_id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbInstanceInputBuilder>, Failure> {
+fn modification(id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbInstanceInputBuilder>, Failure> {
     let Change { mut set, unset } = change(now, want).map_err(|e| Failure::unbuildable(MODIFY, e))?;
     // Of these a call knows nothing, or they have calls of their own.
     let others = ["tags", "associated_roles", "pending_reboot", "restore_from", "activity_stream_mode"];
@@ -800,11 +800,8 @@ fn modification(cx_id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbI
             && !DbInstance::IMMUTABLE.contains(&member.as_str())
             && !DbInstance::REPORTED.iter().any(|(m, _)| m == member)
     };
-    let changed: Vec<String> = {
-        use crate::kinds::mirror::Plain;
-        let members = set.to_json().as_object().map(|m| m.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        members.into_iter().chain(unset).filter(is_ours).collect()
-    };
+    let members = set.to_json().as_object().map(|m| m.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let changed: Vec<String> = members.into_iter().chain(unset).filter(is_ours).collect();
     // It is never taken back here: that takes a password.
     if changed.is_empty() || changed == ["master_user_secret"] && want.master_user_secret.is_none() {
         return Ok(None);
@@ -823,21 +820,12 @@ fn modification(cx_id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbI
     if changes("max_allocated_storage") && want.max_allocated_storage.is_none() {
         set.max_allocated_storage = want.allocated_storage;
     }
-    let logs = |from: &Set<String>, without: &Set<String>| -> Option<Vec<String>> {
-        let rest: Vec<String> = from.iter().filter(|l| !without.contains(l)).cloned().collect();
-        (!rest.is_empty()).then_some(rest)
-    };
-    let exports = changes("enabled_cloudwatch_logs_exports").then(|| {
-        sdk::CloudwatchLogsExportConfiguration::builder()
-            .set_enable_log_types(logs(&want.enabled_cloudwatch_logs_exports, &now.enabled_cloudwatch_logs_exports))
-            .set_disable_log_types(logs(&now.enabled_cloudwatch_logs_exports, &want.enabled_cloudwatch_logs_exports))
-            .build()
-    });
+    let exports = super::log_exports(&now.enabled_cloudwatch_logs_exports, &want.enabled_cloudwatch_logs_exports);
     let said = |member: &str, flag: Option<bool>| changes(member).then(|| flag.unwrap_or_default());
     let secret = changes("master_user_secret").then_some(want.master_user_secret.as_ref()).flatten();
     let call = set.modify_db_instance().map_err(unbuildable(MODIFY))?;
     Ok(Some(
-        call.db_instance_identifier(cx_id)
+        call.db_instance_identifier(id)
             .apply_immediately(true)
             .set_db_port_number(changes("endpoint").then(|| want.endpoint.as_ref().and_then(|e| e.port)).flatten())
             .set_enable_iam_database_authentication(said(
@@ -854,12 +842,6 @@ fn modification(cx_id: &str, now: &Spec, want: &Spec) -> Result<Option<ModifyDbI
     ))
 }
 
-/// Roles to take away and to give.
-fn roles<'a>(now: &'a Spec, want: &'a Spec) -> (Vec<&'a DbInstanceRole>, Vec<&'a DbInstanceRole>) {
-    let without =
-        |a: &'a Set<DbInstanceRole>, b: &'a Set<DbInstanceRole>| a.iter().filter(|r| !b.contains(r)).collect();
-    (without(&now.associated_roles, &want.associated_roles), without(&want.associated_roles, &now.associated_roles))
-}
 fn must_reboot(now: &Spec, want: &Spec) -> bool {
     now.pending_reboot == Some(true) && want.pending_reboot != Some(true)
 }
@@ -1015,7 +997,7 @@ impl Kind for DbInstance {
         if let Some(call) = modify {
             call.send_with(&cx.rds).await.map_err(failed(MODIFY))?;
         }
-        let (take, give) = roles(now, want);
+        let (take, give) = super::apart(&now.associated_roles, &want.associated_roles);
         for role in take {
             let action = "rds:RemoveRoleFromDBInstance";
             let call = cx.rds.remove_role_from_db_instance().db_instance_identifier(id);
@@ -1038,10 +1020,7 @@ impl Kind for DbInstance {
             cx.rds.reboot_db_instance().db_instance_identifier(id).send().await.map_err(failed(REBOOT))?;
         }
         if now.master_user_secret.is_some() && want.master_user_secret.is_none() {
-            let why = format!(
-                "RDS manages the password of {id} in a secret, and did not before: to have one of your own again, `aws rds modify-db-instance --db-instance-identifier {id} --no-manage-master-user-password --master-user-password …`"
-            );
-            return Err(Failure::unbuildable(MODIFY, why));
+            return Err(super::takes_a_password(MODIFY, "instance", id));
         }
         Ok(())
     }
@@ -1144,7 +1123,7 @@ impl Kind for DbInstance {
             }];
         };
         let modify = modification("", now, want).ok().flatten().map(|_| MODIFY);
-        let (take, give) = roles(now, want);
+        let (take, give) = super::apart(&now.associated_roles, &want.associated_roles);
         modify
             .into_iter()
             .chain(take.iter().map(|_| "rds:RemoveRoleFromDBInstance"))

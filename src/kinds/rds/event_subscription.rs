@@ -83,11 +83,6 @@ fn is_modified(now: &Spec, want: &Spec) -> bool {
     let said = |s: &Spec| (s.sns_topic_arn.clone(), s.source_type.clone(), s.event_categories_list.clone(), s.enabled);
     said(now) != said(want)
 }
-/// Sources to take away and to add.
-fn sources<'a>(now: &'a Spec, want: &'a Spec) -> (Vec<&'a String>, Vec<&'a String>) {
-    let without = |a: &'a Set<String>, b: &'a Set<String>| a.iter().filter(|s| !b.contains(s)).collect();
-    (without(&now.source_ids_list, &want.source_ids_list), without(&want.source_ids_list, &now.source_ids_list))
-}
 
 impl Kind for EventSubscription {
     type Name = rds::EventSubscription;
@@ -137,7 +132,7 @@ impl Kind for EventSubscription {
             let call = want.modify_event_subscription().map_err(unbuildable(MODIFY))?;
             call.send_with(&cx.rds).await.map_err(failed(MODIFY))?;
         }
-        let (remove, add) = sources(now, want);
+        let (remove, add) = super::apart(&now.source_ids_list, &want.source_ids_list);
         for source in remove {
             let call = cx.rds.remove_source_identifier_from_subscription().subscription_name(id);
             super::gone_already(call.source_identifier(source).send().await.map_err(failed(REMOVE)))?;
@@ -159,7 +154,7 @@ impl Kind for EventSubscription {
     }
     fn calls(now: Option<&Spec>, want: &Spec) -> Vec<&'static str> {
         let Some(now) = now else { return vec!["rds:CreateEventSubscription"] };
-        let (remove, add) = sources(now, want);
+        let (remove, add) = super::apart(&now.source_ids_list, &want.source_ids_list);
         let modify = is_modified(now, want).then_some(MODIFY);
         let moved = remove.iter().map(|_| REMOVE).chain(add.iter().map(|_| ADD));
         modify.into_iter().chain(moved).chain(tag_calls(&now.tags, &want.tags)).collect()

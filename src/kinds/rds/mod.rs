@@ -179,13 +179,32 @@ pub async fn untag_step(cx: &Cx, kind: &KindName, id: &str) -> Result<(), Failur
 
 /// The attribute of a snapshot that says which accounts may restore it, or `all`.
 pub const SHARED_TO_RESTORE: &str = "restore";
+/// What is there and not wanted, and what is wanted and not there.
+pub fn apart<'a, T: PartialEq>(now: &'a [T], want: &'a [T]) -> (Vec<&'a T>, Vec<&'a T>) {
+    let without = |a: &'a [T], b: &[T]| a.iter().filter(|v| !b.contains(v)).collect();
+    (without(now, want), without(want, now))
+}
+fn some(values: Vec<&String>) -> Option<Vec<String>> {
+    (!values.is_empty()).then(|| values.into_iter().cloned().collect())
+}
 /// The values of the attribute to add and to remove.
 pub fn sharing(now: &[String], want: &[String]) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let without = |a: &[String], b: &[String]| {
-        let rest: Vec<String> = a.iter().filter(|v| !b.contains(v)).cloned().collect();
-        (!rest.is_empty()).then_some(rest)
-    };
-    (without(want, now), without(now, want))
+    let (remove, add) = apart(now, want);
+    (some(add), some(remove))
+}
+/// The logs to send to CloudWatch from now on, and those to send no more.
+pub fn log_exports(now: &[String], want: &[String]) -> Option<sdk::CloudwatchLogsExportConfiguration> {
+    let (disable, enable) = apart(now, want);
+    let said = !disable.is_empty() || !enable.is_empty();
+    let exports = sdk::CloudwatchLogsExportConfiguration::builder();
+    said.then(|| exports.set_enable_log_types(some(enable)).set_disable_log_types(some(disable)).build())
+}
+/// Why a password that RDS manages is not given back to its owner. `noun` is `instance` or `cluster`.
+pub fn takes_a_password(action: &'static str, noun: &str, id: &str) -> Failure {
+    let why = format!(
+        "RDS manages the password of {id} in a secret, and did not before: to have one of your own again, `aws rds modify-db-{noun} --db-{noun}-identifier {id} --no-manage-master-user-password --master-user-password …`"
+    );
+    Failure::unbuildable(action, why)
 }
 /// Why a deleted snapshot is not made again.
 pub fn gone_for_good(action: &'static str, id: Option<&str>) -> Failure {
